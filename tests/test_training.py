@@ -1,0 +1,180 @@
+"""The networks and their training, in one process."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import dropout_sweep
+
+SEED, UNITS, BATCH_SIZE, EPOCHS = 3, 16, 64, 2
+NORMALIZATIONS = ["layer", "batch", None]
+
+
+@pytest.fixture(scope="module")
+def data(digits) -> dropout_sweep.Data:
+    return dropout_sweep.load_data(digits)[0]
+
+
+def build(normalization, rates, data) -> list[keras.Sequential]:
+    pixels = data.train_images.shape[1]
+    return [
+        dropout_sweep.build_network(normalization, rate, SEED, pixels, UNITS, data.classes)
+        for rate in rates
+    ]
+
+
+def train(networks, data) -> tuple[np.ndarray, np.ndarray]:
+    """Trains the networks side by side; returns the accuracies, float [epochs, networks]."""
+    moments = [dropout_sweep.make_moments(network) for network in networks]
+    train = dropout_sweep.make_train_function(networks, moments, BATCH_SIZE, 0.001, SEED)
+    test = dropout_sweep.make_test_function(networks)
+    size = len(data.train_labels)
+    batches = -(-size // BATCH_SIZE)
+    accuracies, val_accuracies = [], []
+    for epoch in range(EPOCHS):
+        order = np.random.default_rng([SEED, epoch + 1]).permutation(size)
+        correct = train(data.train_images, data.train_labels, order, epoch * batches)
+        accuracies.append(correct / size)
+        val_accuracies.append(test(data.test_images, data.test_labels) / len(data.test_labels))
+    return np.array(accuracies), np.array(val_accuracies)
+
+
+def weights(network) -> list[np.ndarray]:
+    return [variable.numpy() for variable in network.variables if "seed" not in variable.path]
+
+
+@pytest.mark.parametrize(
+    "normalization, first",
+    [
+        ("layer", [keras.layers.LayerNormalization]),
+        ("batch", [keras.layers.BatchNormalization]),
+        (None, []),
+    ],
+)
+def test_layers(normalization, first, data):
+    (network,) = build(normalization, [0.3], data)
+    kinds = [*first, keras.layers.Dropout, keras.layers.Dense, keras.layers.Dense]
+    assert len(network.layers) == len(kinds)
+    assert all(isinstance(layer, kind) for layer, kind in zip(network.layers, kinds))
+    dropout, hidden, output = network.layers[-3:]
+    assert dropout.rate == 0.3
+    assert (hidden.units, hidden.activation) == (UNITS, keras.activations.tanh)
+    assert (output.units, output.activation) == (10, keras.activations.softmax)
+
+
+def test_rates_start_from_the_same_weights_and_seeds_from_others(data):
+    for pair in zip(*[weights(network) for network in build("layer", [0.0, 0.9], data)]):
+        np.testing.assert_array_equal(*pair)
+    pixels = data.train_images.shape[1]
+    other = dropout_sweep.build_network("layer", 0.0, SEED + 1, pixels, UNITS, data.classes)
+    kernel = other.layers[-2].kernel.numpy()
+    assert not np.array_equal(kernel, build("layer", [0.0], data)[0].layers[-2].kernel.numpy())
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9])
+def test_dropout_drops_its_share_and_scales_the_rest(rate):
+    noise = tf.random.stateless_uniform([500, 784], [0, 0])
+    outputs = dropout_sweep.drop(tf.ones([500, 784]), rate, noise).numpy()
+    assert (outputs == 0).mean() == pytest.approx(rate, abs=0.003)
+    np.testing.assert_allclose(outputs[outputs != 0], 1 / (1 - rate), rtol=1e-6)
+
+
+def test_what_a_low_rate_drops_a_higher_one_drops_too():
+    noise = tf.random.stateless_uniform([50, 784], [0, 0])
+    low, high = (
+        dropout_sweep.drop(tf.ones_like(noise), rate, noise).numpy() for rate in (0.2, 0.3)
+    )
+    assert np.all(high[low == 0] == 0)
+
+
+def test_dropout_acts_in_training_and_not_in_validation(data):
+    # No weight moves at rate 0: what differs between the two networks is dropout alone.
+    networks = build(None, [0.0, 0.9], data)
+    moments = [dropout_sweep.make_moments(network) for network in networks]
+    train = dropout_sweep.make_train_function(networks, moments, BATCH_SIZE, 0.0, SEED)
+    test = dropout_sweep.make_test_function(networks)
+    order = np.arange(len(data.train_labels))
+    dropped = train(data.train_images, data.train_labels, order, 0).numpy()
+    kept = test(data.train_images, data.train_labels).numpy()
+    assert dropped[0] == kept[0] == kept[1] != dropped[1]
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_trained_together_is_trained_alone_to_the_last_bit(normalization, data):
+    rates = [0.0, 0.2, 0.5, 0.9]
+    together = build(normalization, rates, data)
+    accuracies = train(together, data)
+    for row, rate in enumerate(rates):
+        (alone,) = build(normalization, [rate], data)
+        for column, alone_column in zip(accuracies, train([alone], data)):
+            np.testing.assert_array_equal(column[:, [row]], alone_column)
+        for pair in zip(weights(together[row]), weights(alone)):
+            np.testing.assert_array_equal(*pair)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_agrees_with_plain_keras(normalization, rate, data):
+    """Keras's own layers, Adam and fit, over the same batches from the same weights."""
+    (network,) = build(normalization, [rate], data)
+    plain = {
+        "layer": [keras.layers.LayerNormalization],
+        "batch": [keras.layers.BatchNormalization],
+        None: [],
+    }[normalization]
+    dropout = keras.layers.Dropout(rate, seed=SEED)
+    reference = keras.Sequential(
+        [
+            keras.Input([data.train_images.shape[1]]),
+            *[layer() for layer in plain],
+            dropout,
+            keras.layers.Dense(UNITS, activation="tanh"),
+            keras.layers.Dense(data.classes, activation="softmax"),
+        ]
+    )
+    reference.set_weights(network.get_weights())
+    if rate > 0:
+        # The sweep's dropout draws what Keras's layer draws, after the two draws of the weights.
+        dropout.seed_generator.state.assign([SEED, 2])
+    reference.compile(
+        loss="sparse_categorical_crossentropy", optimizer="adam", metrics=["accuracy"]
+    )
+    accuracies, val_accuracies = train([network], data)
+    for epoch in range(EPOCHS):
+        order = np.random.default_rng([SEED, epoch + 1]).permutation(len(data.train_labels))
+        history = reference.fit(
+            data.train_images[order].astype("float32") / 255,
+            data.train_labels[order],
+            batch_size=BATCH_SIZE,
+            shuffle=False,
+            validation_data=(data.test_images.astype("float32") / 255, data.test_labels),
+            verbose=0,
+        ).history
+        assert history["accuracy"][0] == pytest.approx(accuracies[epoch, 0], abs=0.0021)
+        assert history["val_accuracy"][0] == pytest.approx(val_accuracies[epoch, 0], abs=0.0034)
+    for ours, theirs in zip(weights(network), weights(reference)):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_every_operation_of_a_step_has_a_gpu_kernel(data):
+    from tensorflow.python.framework import kernels
+
+    def on_gpu(operation: str) -> bool:
+        kernel_list = kernels.get_registered_kernels_for_op(operation).kernel
+        return not kernel_list or any(
+            kernel.device_type in ("GPU", "DEFAULT") for kernel in kernel_list
+        )
+
+    if not on_gpu("MatMul"):
+        pytest.skip("this TensorFlow is built without GPU kernels")
+    names = set()
+    for normalization in NORMALIZATIONS:
+        networks = build(normalization, [0.0, 0.5], data)
+        moments = [dropout_sweep.make_moments(network) for network in networks]
+        function = dropout_sweep.make_train_function(networks, moments, BATCH_SIZE, 0.001, SEED)
+        graph = function.get_concrete_function().graph.as_graph_def()
+        for nodes in [graph.node, *[body.node_def for body in graph.library.function]]:
+            names |= {node.op for node in nodes}
+    assert "ResourceApplyAdam" in names and "StatelessRandomUniformV2" in names
+    assert [name for name in sorted(names) if not on_gpu(name)] == []
