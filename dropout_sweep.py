@@ -62,6 +62,9 @@ def quiet_imports() -> Iterator[None]:
     gc.disable()
     try:
         yield
+    except SystemExit:
+        os.write(error_stream, b"Stopped before training started.\n")
+        raise
     finally:
         os.dup2(error_stream, 2)
         os.close(error_stream)
@@ -198,7 +201,7 @@ def read_archive(path: str | Path) -> dict[str, np.ndarray]:
                 names = ("x_train", "y_train", "x_test", "y_test")
                 missing = [name for name in names if name not in archive]
                 require(not missing, f"no array named {', '.join(missing)}")
-                arrays = {name: archive[name] for name in names}
+                arrays = {name: np.asarray(archive[name]) for name in names}
     except OSError as error:
         require(False, error.strerror or str(error))
     except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
@@ -499,6 +502,13 @@ def make_test_function(networks: list[keras.Sequential]) -> Callable:
     return test
 
 
+def accuracy_of(test: Callable, images: tf.Tensor, labels: tf.Tensor) -> np.ndarray:
+    """Returns the part that each network gets right with dropout off: float [networks]."""
+    starts = range(0, len(labels), 10_000)  # in several calls, as in training
+    parts = [test(images[i : i + 10_000], labels[i : i + 10_000]).numpy() for i in starts]
+    return sum(parts) / len(labels)
+
+
 # ------------------------------------------------------------------- interrupted and continued
 
 
@@ -508,15 +518,15 @@ def only_run(folder: Path) -> Iterator[None]:
 
     SQLite's file lock works on every system, and ends with the process, however that ends.
     """
-    lock = sqlite3.connect(folder / "lock", timeout=0, isolation_level=None)
     try:
+        lock = sqlite3.connect(folder / "lock", timeout=0, isolation_level=None)
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise OSError(str(error)) from error
+        problem = (
+            "another run is at work" if "locked" in str(error) else f"no run can work: {error}"
+        )
         raise UserError(
-            f"FIGURES_DIR is {str(folder.parent)!r}, where another run is at work on the same "
-            "data; it may be any other folder, or wait for the end of that run."
+            f"FIGURES_DIR is {str(folder.parent)!r}, where {problem}; it may be any other folder."
         ) from error
     try:
         yield
@@ -553,7 +563,7 @@ class Saves:
                 reader = tf.train.load_checkpoint(prefix)
                 values = {key: reader.get_tensor(key) for key in reader.get_variable_to_dtype_map()}
                 record = json.loads(values["record/.ATTRIBUTES/VARIABLE_VALUE"])
-            except (tf.errors.OpError, RuntimeError, ValueError, KeyError):
+            except (tf.errors.OpError, RuntimeError, LookupError, ValueError):
                 continue  # damaged: the one before it, then
             differs = [
                 key for key in experiment if record["experiment"].get(key) != experiment[key]
@@ -794,7 +804,9 @@ def writing_to(folder: str | Path) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+        # TensorFlow's message goes on for lines: the one with the path has the system's reason.
+        lines = [line for line in str(error).splitlines() if str(folder) in line]
+        reason = getattr(error, "strerror", None) or (lines or [type(error).__name__])[0]
         raise UserError(
             f"FIGURES_DIR is {str(folder)!r}, where the run cannot write ({reason}); it may be a "
             "folder of yours on a disk with room."
@@ -817,14 +829,15 @@ def train_sweeps(
 
     Prints a table that grows by a row an epoch. Brings the record up to date, and yields whenever
     it is time for a save: before the first epoch, which shows early whether there is room, and
-    after every one. The record's "rows" hold normalization,
-    seed, rate, epoch, training accuracy and validation accuracy; its "final", after the last epoch
-    of a sweep, normalization, seed, rate, and the three accuracies of `final_table`.
+    after every one. The record's "rows" hold normalization, seed, rate, epoch, training accuracy
+    and validation accuracy; its "final", for every finished sweep, normalization, seed, rate and
+    the three accuracies of `final_table`.
     """
     size, pixels = data.train_images.shape
     train_data = tf.constant(data.train_images), tf.constant(data.train_labels)
     test_data = tf.constant(data.test_images), tf.constant(data.test_labels)
-    batches_per_call = max(1, 500 // len(rates))  # a fraction of a second: then Python sees Ctrl-C
+    # A call takes a fraction of a second; between calls Python sees Ctrl-C.
+    batches_per_call = max(1, min(500, 64_000 // batch_size) // len(rates))
     durations = []
     for normalization, seed in sweeps[record["done"] // epochs :]:
         networks = [
@@ -856,13 +869,13 @@ def train_sweeps(
                 first_batch = (epoch - 1) * -(-size // batch_size) + start // batch_size
                 correct += train(*train_data, part, first_batch).numpy()
             accuracy = correct / size
-            val_accuracy = test(*test_data).numpy() / len(data.test_labels)
+            val_accuracy = accuracy_of(test, *test_data)
             names = [[normalization, seed, rate] for rate in rates]
             record["rows"] += [
                 [*name, epoch, *pair] for name, *pair in zip(names, accuracy, val_accuracy)
             ]
             if epoch == epochs:
-                off = test(*train_data).numpy() / size
+                off = accuracy_of(test, *train_data)
                 record["final"] += [
                     [*name, *triple] for name, *triple in zip(names, accuracy, off, val_accuracy)
                 ]
@@ -880,6 +893,7 @@ def main() -> None:
     """Runs the sweeps that the constants describe, and writes what comes out of them."""
     gc.freeze()  # what is imported stays: no need to look through it for garbage
     tf.config.threading.set_intra_op_parallelism_threads(1)  # the networks run in parallel instead
+    tf.get_logger().setLevel("ERROR")  # it warns where each sweep rightly makes new functions
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="replace")  # what the terminal's encoding lacks
@@ -914,7 +928,7 @@ def main() -> None:
             "the version of TensorFlow": tf.__version__,
             "the version of Keras": keras.__version__,
         }
-        with writing_to(FIGURES_DIR), only_run(folder):
+        with only_run(folder):
             saves = Saves(folder)
             prefix, record, resumed = saves.find(experiment)
             done, epochs = record["done"], len(sweeps) * EPOCHS
@@ -930,7 +944,8 @@ def main() -> None:
             batch_size = min(BATCH_SIZE, len(data.train_labels))
             settings = (EPOCHS, batch_size, HIDDEN_UNITS, LEARNING_RATE)
             for _ in train_sweeps(data, sweeps, rates, *settings, saves, prefix, record):
-                saves.write(record)
+                with writing_to(FIGURES_DIR):
+                    saves.write(record)
                 done = record["done"]
 
             shape = (len(NORMALIZATIONS), len(SEEDS))
@@ -958,23 +973,25 @@ def main() -> None:
                 ),
             }
             say("")
-            for name, output in outputs.items():
-                if isinstance(output, str):
-                    (folder / name).write_text(output, encoding="ascii", newline="")
-                else:
-                    output.savefig(folder / name, format="png")
-            for name in outputs:
-                path = Path(FIGURES_DIR, f"network_dropout_{data.name}_{name}")
-                os.replace(folder / name, path)
-                say(f"Wrote {path}")
-            saves.clear()
+            with writing_to(FIGURES_DIR):
+                for name, output in outputs.items():
+                    if isinstance(output, str):
+                        (folder / name).write_text(output, encoding="ascii", newline="")
+                    else:
+                        output.savefig(folder / name, format="png")
+                for name in outputs:
+                    path = Path(FIGURES_DIR, f"network_dropout_{data.name}_{name}")
+                    os.replace(folder / name, path)
+                    say(f"Wrote {path}")
+                saves.clear()
         shutil.rmtree(folder, ignore_errors=True)
     except UserError as error:
         print(f"dropout_sweep.py: {error}", file=sys.stderr)
         sys.exit(2)
     except SystemExit:
-        kept = f"epochs 1 to {done} of {epochs} are kept" if done else "no epoch was finished yet"
-        print(f"\nStopped: {kept}. Running the script again continues from there.", file=sys.stderr)
+        kept = f"Stopped; epochs 1 to {done} of {epochs} are kept, and running the script again"
+        text = f"{kept} continues from there." if done else "Stopped before an epoch was finished."
+        print(f"\n{text}", file=sys.stderr)
         raise
 
 
