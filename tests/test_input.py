@@ -24,7 +24,8 @@ CONSTANTS = [
 ]
 WRONG = {
     "DROPOUT_RATES": [
-        0.5, "0.5", None, [], [1.0], [-0.1], [NAN], [INFINITY], ["0.1"], [True], [[0.1]], [0.1, 0.1],
+        0.5, "0.5", None, [],
+        [1.0], [-0.1], [NAN], [INFINITY], ["0.1"], [True], [[0.1]], [0.1, 0.1],
         [0, 0.0], {0.1: 0.2},
     ],
     "NORMALIZATIONS": [None, "layer", [], ["group"], ["layer", "layer"], [True], [["layer"]], [0]],
