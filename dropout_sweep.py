@@ -260,7 +260,7 @@ def draw_digits(train_size: int = 60_000, test_size: int = 10_000) -> dict[str, 
     for row, font in enumerate(fonts):
         for digit in range(10):
             position = ((digit + 0.5) / 10, 1 - (row + 0.5) / len(fonts))
-            style = {"font": font, "fontsize": 66, "color": "white"}
+            style = {"font": font, "fontsize": 62, "color": "white"}
             sheet.text(*position, str(digit), ha="center", va="center", **style)
     canvas = FigureCanvasAgg(sheet)
     canvas.draw()
@@ -273,16 +273,16 @@ def draw_digits(train_size: int = 60_000, test_size: int = 10_000) -> dict[str, 
     images = glyphs[random.integers(len(fonts), size=size), labels]
     fill = {"fill_mode": "constant", "fill_value": 0.0}
     distort = [
-        keras.layers.RandomRotation(0.06, seed=1, **fill),
+        keras.layers.RandomRotation(0.07, seed=1, **fill),
         keras.layers.RandomZoom((-0.1, 0.3), (-0.1, 0.3), seed=2, **fill),
         keras.layers.RandomRotation(0.03, seed=3, **fill),
-        keras.layers.RandomTranslation(0.1, 0.1, seed=4, **fill),
+        keras.layers.RandomTranslation(0.12, 0.12, seed=4, **fill),
     ]
     for start in range(0, size, 5_000):
         part = tf.constant(images[start : start + 5_000, ..., None], tf.float32)
         for layer in distort:
             part = layer(part, training=True)
-        noise = random.normal(scale=25, size=part.shape)
+        noise = random.normal(scale=45, size=part.shape)
         images[start : start + 5_000] = np.clip(part + noise, 0, 255)[..., 0]
     return {
         "x_train": images[:train_size],
