@@ -144,6 +144,12 @@ def test_verdict_pairs_the_seeds():
     sentence = dropout_sweep.verdict([0.0, 0.1, 0.2], steady)
     assert sentence.startswith("Rate 0.1 came out best over 5 seeds")
     assert "difference): 0.2." in sentence
+    error = np.array([-1, -0.5, 0, 0.5, 1])[:, None] / 1e3  # standard error: 0.000354
+    sentence = dropout_sweep.verdict(
+        [0.0, 0.1, 0.2],
+        0.98 - np.hstack([0 * error, error, error]) - [0, 2 * 0.000354, 4 * 0.000354],
+    )
+    assert "difference): 0.1. Every other rate is worse" in sentence
     assert "one seed cannot tell" in dropout_sweep.verdict([0.0, 0.1], steady[:1, :2])
 
 
