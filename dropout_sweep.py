@@ -403,8 +403,8 @@ def drop(inputs: tf.Tensor, rate: float, noise: tf.Tensor) -> tf.Tensor:
     """
     if rate == 0:
         return inputs
-    dropped = math.ceil(rate * 65_536)  # of the values that the noise may have, the lowest
-    return inputs * (tf.cast(noise > dropped - 1, inputs.dtype) * (1 / (1 - rate)))
+    highest_dropped = math.ceil(rate * 65_536) - 1
+    return inputs * (tf.cast(noise > highest_dropped, inputs.dtype) * (1 / (1 - rate)))
 
 
 def adam_settings(step: tf.Tensor, learning_rate: float) -> dict[str, tf.Tensor]:

@@ -72,7 +72,7 @@ def test_rates_start_from_the_same_weights_and_seeds_from_others(data):
     assert not np.array_equal(kernel, build("layer", [0.0], data)[0].layers[-2].kernel.numpy())
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9, 0.99999])
 def test_dropout_drops_its_share_and_scales_the_rest(rate):
     noise = dropout_sweep.draw_noise([500, 784], [0, 0])
     outputs = dropout_sweep.drop(tf.ones([500, 784]), rate, noise).numpy()
