@@ -403,7 +403,7 @@ def drop(inputs: tf.Tensor, rate: float, noise: tf.Tensor) -> tf.Tensor:
     """
     if rate == 0:
         return inputs
-    highest_dropped = math.ceil(rate * 65_536) - 1
+    highest_dropped = math.ceil(rate * 65_536) - 1  # a uint16, however close to 1 the rate
     return inputs * (tf.cast(noise > highest_dropped, inputs.dtype) * (1 / (1 - rate)))
 
 
