@@ -2,15 +2,12 @@
 
     python tests/benchmark.py [epochs] [rounds]
 
-Runs the sweep and the obvious script side by side, each as a process of its own, and prints wall
-time, peak memory and their ratios (the median over the rounds); then the sweep alone with 5 to 40
-rates. The environment variable MNIST_NPZ names the data; without it, drawn digits take their place.
-Keep the machine idle meanwhile. Epochs: 10 by default; rounds: 1.
+Runs the sweep and two opponents in turn, each as a process of its own: the obvious script, which
+calls `fit` for every rate, and one Keras model with an output for every rate, which calls it once;
+neither draws anything. MNIST_NPZ names the data, such as ~/.keras/datasets/mnist.npz.
 """
 
 import os
-import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -18,125 +15,61 @@ import tempfile
 import time
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parent.parent / "dropout_sweep.py"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-# What one would write at first: a loop over the rates, and Keras's defaults everywhere.
-OBVIOUS = """
+from conftest import edit
+
+OPPONENT = """
 import sys
+import keras, numpy as np
 
-import keras
-import matplotlib
-import numpy as np
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
-data, epochs = np.load(sys.argv[1]), int(sys.argv[2])
-x_train, x_test = (data[key].reshape(len(data[key]), -1) for key in ("x_train", "x_test"))
-histories = {}
+data, epochs, kind = np.load(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+x_train, x_test = (data[name].reshape(len(data[name]), -1) for name in ("x_train", "x_test"))
+inputs, outputs = keras.Input([x_train.shape[1]]), []
 for rate in [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]:
-    model = keras.Sequential(
-        [
-            keras.Input([x_train.shape[1]]),
-            keras.layers.LayerNormalization(),
-            keras.layers.Dropout(rate),
-            keras.layers.Dense(100, activation="tanh"),
-            keras.layers.Dense(10, activation="softmax"),
-        ]
-    )
-    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
-    history = model.fit(
-        x_train,
-        data["y_train"],
-        epochs=epochs,
-        batch_size=128,
-        validation_data=(x_test, data["y_test"]),
-    )
-    histories[rate] = history.history
-for metric in ("accuracy", "val_accuracy"):
-    plt.figure(figsize=(8, 5))
-    for rate, history in histories.items():
-        plt.plot(history[metric], label=str(rate))
-    plt.legend()
-    plt.savefig(metric + ".png")
+    x = keras.layers.Dropout(rate)(keras.layers.LayerNormalization()(inputs))
+    x = keras.layers.Dense(100, activation="tanh")(x)
+    outputs.append(keras.layers.Dense(10, activation="softmax", name=f"rate_{rate}")(x))
+for model_outputs in [[output] for output in outputs] if kind == "one fit a rate" else [outputs]:
+    size = len(model_outputs)
+    model = keras.Model(inputs, model_outputs)
+    loss = ["sparse_categorical_crossentropy"] * size
+    model.compile(loss=loss, optimizer="adam", metrics=[["accuracy"]] * size)
+    validation = (x_test, [data["y_test"]] * size)
+    settings = {"epochs": epochs, "batch_size": 128, "validation_data": validation}
+    model.fit(x_train, [data["y_train"]] * size, **settings)
 """
 
 
-def measure(script: Path, *arguments: str) -> tuple[float, float]:
-    """Runs the script and returns its wall time in seconds and its peak memory in MB."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, script, *arguments],
-        cwd=script.parent,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def measure(*command: object) -> tuple[float, float]:
+    """Runs a script and returns its wall time in seconds and its peak memory in MB."""
+    started, nowhere = time.perf_counter(), subprocess.DEVNULL
+    options = {"cwd": Path(command[0]).parent, "stdout": nowhere, "stderr": nowhere}
+    process = subprocess.Popen([sys.executable, *map(str, command)], **options)
     _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        sys.exit(f"{script} failed")
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes there, kilobytes here
-    return time.perf_counter() - started, usage.ru_maxrss / unit
+    assert status == 0, command
+    return time.perf_counter() - started, usage.ru_maxrss / 2**10  # on Linux; macOS counts bytes
 
 
-def sweep_script(folder: Path, **constants: object) -> Path:
-    """Writes a copy of the script with other constants and returns its path."""
-    text = SCRIPT.read_text(encoding="utf-8")
-    for name, value in constants.items():
-        text, count = re.subn(
-            rf"(?m)^{name} = .*$", f"{name} = {value!r}".replace("\\", r"\\"), text
-        )
-        assert count == 1, name
-    path = folder / "dropout_sweep.py"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def main() -> None:
-    epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+def main(epochs: int = 10, rounds: int = 1) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data = os.environ.get("MNIST_NPZ")
-        if data is None:
-            sys.path.insert(0, str(SCRIPT.parent))
-            import numpy as np
+        data = str(Path(os.environ["MNIST_NPZ"]).resolve())
+        commands = {"sweep": [edit(folder / "sweep", EPOCHS=epochs, DATA_FILE=data)]}
+        (folder / "opponent.py").write_text(OPPONENT)
+        for kind in ("one fit a rate", "ten outputs"):
+            commands[kind] = [folder / "opponent.py", data, epochs, kind]
 
-            import dropout_sweep
-
-            data = folder / "drawn_digits.npz"
-            np.savez(data, **dropout_sweep.draw_digits())
-        data = str(Path(data).resolve())
-        obvious = folder / "obvious.py"
-        obvious.write_text(OBVIOUS)
-
-        print(f"{Path(data).name}, {epochs} epochs, {platform.machine()}, {os.cpu_count()} cores\n")
-        print(f"{'10 rates':<16}{'seconds':>10}{'peak MB':>10}", flush=True)
-        times, peaks = {"obvious": [], "sweep": []}, {"obvious": [], "sweep": []}
+        results = {kind: [] for kind in commands}
         for _ in range(rounds):
-            sweep = sweep_script(folder, EPOCHS=epochs, DATA_FILE=data)
-            for kind, arguments in (("obvious", (obvious, data, str(epochs))), ("sweep", (sweep,))):
-                seconds, peak = measure(*arguments)
-                times[kind].append(seconds)
-                peaks[kind].append(peak)
-                print(f"{kind:<16}{seconds:>10.1f}{peak:>10.0f}", flush=True)
-        speed = statistics.median(times["obvious"]) / statistics.median(times["sweep"])
-        memory = statistics.median(peaks["sweep"]) / statistics.median(peaks["obvious"])
-        print(f"\nThe sweep is {speed:.2f} times as fast and takes {memory:.2f} of the memory.\n")
-
-        print(f"{'rates':<8}{'seconds':>10}{'a network':>12}{'peak MB':>10}{'a further one':>16}")
-        before = None
-        for rates in (5, 10, 20, 40):
-            spread = [round(0.9 * i / (rates - 1), 4) for i in range(rates)]
-            seconds, peak = measure(
-                sweep_script(folder, EPOCHS=epochs, DATA_FILE=data, DROPOUT_RATES=spread)
-            )
-            further = f"{(peak - before[1]) / (rates - before[0]):.1f}" if before else ""
-            before = (rates, peak)
-            print(
-                f"{rates:<8}{seconds:>10.1f}{seconds / rates:>12.2f}{peak:>10.0f}{further:>16}",
-                flush=True,
-            )
+            for kind, command in commands.items():
+                results[kind].append(measure(*command))
+                print("{:<16}{:>8.1f} s{:>8.0f} MB".format(kind, *results[kind][-1]), flush=True)
+        medians = {k: [statistics.median(column) for column in zip(*results[k])] for k in results}
+        fastest = medians["sweep"][0]
+        for kind, (seconds, peak) in medians.items():
+            print(f"median {kind:<16}{seconds:>8.1f} s{peak:>8.0f} MB{seconds / fastest:>8.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -1,57 +1,62 @@
-"""What the tests share: small data, and the script run as a user runs it."""
+"""What the tests share: small data, and the script with other constants or other code."""
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
-from benchmark import sweep_script
 
 import dropout_sweep
 
+SCRIPT = Path(dropout_sweep.__file__)
+
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory) -> Path:
-    """The path of a small data set in the layout of Keras's mnist.npz."""
+def digits(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("data") / "digits.npz"
-    np.savez(path, **dropout_sweep.draw_digits(1_000, 300))
+    names = ("x_train", "y_train", "x_test", "y_test")
+    np.savez(path, **dict(zip(names, dropout_sweep.draw_digits(1_000, 300))))
+    return str(path)
+
+
+def edit(folder: Path, *edits: tuple[str, str], **constants: object) -> Path:
+    """Writes a copy of the script with these edits (from, to) and constants; returns its path."""
+    text = SCRIPT.read_text(encoding="utf-8")
+    for old, new in edits:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    for name, value in constants.items():
+        line = re.search(rf"(?m)^{name} = .*$", text)[0]
+        text = text.replace(line, f"{name} = {value!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "dropout_sweep.py"
+    path.write_text(text, encoding="utf-8")
     return path
 
 
-@pytest.fixture(scope="session")
-def offline(tmp_path_factory) -> dict[str, str]:
-    """An environment with neither a Keras cache nor a network."""
-    home = str(tmp_path_factory.mktemp("home"))
-    nobody = "http://127.0.0.1:9"
-    return {"HOME": home, "KERAS_HOME": home, "https_proxy": nobody, "HTTPS_PROXY": nobody}
+def load(folder: Path, *edits: tuple[str, str], **constants: object) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("copy", edit(folder, *edits, **constants))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def start(folder: Path, environment: dict[str, str] | None = None, **constants) -> subprocess.Popen:
-    """Starts a copy of the script in the folder, with these constants."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return subprocess.Popen(
-        [sys.executable, sweep_script(folder, **constants).name],
-        cwd=folder,
-        env=os.environ | (environment or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
+def start(folder: Path, env: dict | None = None, **constants: object) -> subprocess.Popen:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    options |= {"cwd": folder, "env": os.environ | (env or {})}
+    return subprocess.Popen([sys.executable, edit(folder, **constants)], **options)
 
 
-def run(
-    folder: Path, environment: dict[str, str] | None = None, **constants
-) -> tuple[int, str, str]:
-    """Runs a copy of the script in the folder; returns status, output and error output."""
-    process = start(folder, environment, **constants)
+def run(folder: Path, **options: object) -> tuple[int, str, str]:
+    process = start(folder, **options)
     output, errors = process.communicate()
     return process.returncode, output, errors
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Returns the files in figures/, hidden ones too, as a dict from name to content."""
-    files = [path for path in (folder / "figures").rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return {path.name: path.read_bytes() for path in (folder / "figures").glob("*")}
