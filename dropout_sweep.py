@@ -1,18 +1,20 @@
 """How does the dropout rate change what a small network learns?
 
-Trains one multilayer perceptron on MNIST for each dropout rate from 0.0 to 0.9, all side by side,
-and records the training and the validation accuracy of every epoch. Half a minute on two cores:
-
     python dropout_sweep.py
 
-To try something else, change a constant below or `build_network`, and run it again. It writes
-network_dropout_mnist_*.png and *.csv to figures/: the accuracies by epoch and after the last one.
+trains a multilayer perceptron on MNIST for each dropout rate from 0.0 to 0.9, all side by side. In
+half a minute on two cores it writes to figures/, as network_dropout_mnist_...: the training and the
+validation accuracy by epoch (accuracy.png, val_accuracy.png, history.csv) and after the last epoch
+(rates.png, final.csv).
+
+To try something else, change a constant below, or the network in `build_network`, and run it again.
 
 The validation images are MNIST's test images, and the best rate is picked by them: its accuracy
 there is a little higher than it would be on images that took no part in the choice.
 """
 
 import contextlib
+import datetime
 import functools
 import gc
 import hashlib
@@ -25,7 +27,7 @@ import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 # The experiment
@@ -37,16 +39,20 @@ BATCH_SIZE = 128  # images in a training step; from 1
 HIDDEN_UNITS = 100  # units of the hidden layer; from 1
 LEARNING_RATE = 0.001  # step size of the optimizer; above 0
 
-# Files; a relative path counts from the folder in which the script is started
-DATA_FILE = None  # an .npz in the layout of Keras's mnist.npz; None: MNIST through Keras
+# The data
+DATASET = "mnist"  # or "fashion_mnist", "cifar10", "cifar100"; Keras downloads it once
+DATA_FILE = None  # in place of DATASET, the path of an .npz in the layout of Keras's mnist.npz
+
+# The output
 FIGURES_DIR = "figures"  # the folder for all that the run writes; made where it is missing
+FIGURE_FORMAT = "png"  # or "svg", "pdf"
 
 
 @contextlib.contextmanager
-def quick_and_quiet() -> Iterator[None]:
-    """Shuts standard error, where TensorFlow writes as it starts, whatever its settings.
+def quiet_and_quick() -> Iterator[None]:
+    """Shuts standard error, where TensorFlow writes as it starts, and pauses garbage collection.
 
-    Nothing of what is imported is garbage, so Python is kept from looking, which takes seconds.
+    Nothing of what is imported is garbage; looking for it would take a second.
     """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -63,286 +69,733 @@ def quick_and_quiet() -> Iterator[None]:
         os.dup2(error_stream, 2)
 
 
-os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever Keras's own settings say
+os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # errors alone
-with quick_and_quiet():
+for variable in ("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS"):
+    os.environ.pop(variable, None)  # each would change the rounding, and so the numbers
+with quiet_and_quick():
     import keras
+    import matplotlib.style
     import numpy as np
     import tensorflow as tf
-    from matplotlib import colormaps, get_data_path
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
     from tensorflow import Tensor
-
-
-def check_constants() -> None:
-    """Ends the run with a sentence about the first constant that holds what it may not."""
-
-    def require(name: str, fits: bool, allowed: str) -> None:
-        if not fits:
-            sys.exit(f"{name} is {globals()[name]!r}; it may be {allowed}.")
-
-    def whole(value: object, low: int = 1) -> bool:
-        return type(value) is int and value >= low
-
-    def number(value: object) -> bool:
-        return isinstance(value, (int, float)) and type(value) is not bool and math.isfinite(value)
-
-    def several(values: object) -> bool:
-        known = type(values) in (list, tuple, range) and len(values) > 0
-        return known and all(values.count(value) == 1 for value in values)
-
-    def path(value: object) -> bool:
-        return isinstance(value, (str, Path)) and str(value) != "" and "\0" not in str(value)
-
-    fits = several(DROPOUT_RATES) and all(number(r) and 0 <= r < 1 for r in DROPOUT_RATES)
-    require("DROPOUT_RATES", fits, "a list of different numbers from 0 to below 1")
-    fits = several(NORMALIZATIONS) and all(n in ("layer", "batch", None) for n in NORMALIZATIONS)
-    require("NORMALIZATIONS", fits, 'a list of one or more of "layer", "batch" and None, each once')
-    fits = several(SEEDS) and all(whole(seed, 0) and seed < 2**31 for seed in SEEDS)
-    require("SEEDS", fits, "a list of different whole numbers from 0 to 2147483647")
-    for name in ("EPOCHS", "BATCH_SIZE", "HIDDEN_UNITS"):
-        require(name, whole(globals()[name]), "a whole number from 1")
-    require("LEARNING_RATE", number(LEARNING_RATE) and LEARNING_RATE > 0, "a number above 0")
-    require("DATA_FILE", DATA_FILE is None or path(DATA_FILE), "None or the path of an .npz file")
-    require("FIGURES_DIR", path(FIGURES_DIR), "the path of a folder")
-
-
-# Data
-def read_data_file() -> list[np.ndarray]:
-    """Returns x_train, y_train, x_test, y_test of DATA_FILE, or ends the run with a sentence."""
-    path, names = os.path.expanduser(DATA_FILE), ["x_train", "y_train", "x_test", "y_test"]
-    try:
-        zipfile.ZipFile(path).close()  # NumPy would take what is no archive for a pickle
-        with np.load(path) as archive:
-            arrays = [np.asarray(archive[name]) for name in names]
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.error, zlib.error) as e:
-        sys.exit(f"DATA_FILE is {path!r}; it may be an .npz file with {', '.join(names)}: {e}.")
-
-    def require(fits: bool, allowed: str) -> None:
-        if not fits:
-            held = [f"{name} {a.dtype} {list(a.shape)}" for name, a in zip(names, arrays)]
-            sys.exit(f"DATA_FILE is {path!r}, with {', '.join(held)}; it may hold {allowed}.")
-
-    x_train, y_train, x_test, y_test = arrays
-    require(all(a.dtype.kind in "iu" and a.size for a in arrays), "whole numbers, some in each")
-    require(x_train.ndim > 1 and x_train.shape[1:] == x_test.shape[1:], "images of one size")
-    for images, labels in ((x_train, y_train), (x_test, y_test)):
-        require(images.min() >= 0 and images.max() <= 255, "pixels from 0 to 255")
-        require(labels.size == len(images), "one label for each image")
-        fits = 0 <= labels.min() and labels.max() <= min(y_train.max(), 65535)
-        require(fits, "labels from 0 to 65535, in y_test none above those in y_train")
-    return arrays
-
-
-def draw_digits(train_size: int = 60_000, test_size: int = 10_000) -> list[np.ndarray]:
-    """Returns a stand-in for MNIST, in the order of `read_data_file`, the same at every call.
-
-    Digits in the fonts that Matplotlib carries, turned, shifted and noisy: uint8 [images, 28, 28].
-    """
-    random, drawn = np.random.default_rng(0), 300  # of each digit; the first 250 are for training
-    fonts = sorted(Path(get_data_path(), "fonts", "ttf").glob("DejaVuS*[!y].ttf"))  # no Display
-    sheet = Figure(figsize=(10, drawn), dpi=28, facecolor="black")  # 28 x 28 pixels a digit
-    for row, digit in itertools.product(range(drawn), range(10)):
-        x, y = (digit + random.normal(0.5, 0.06)) / 10, 1 - (row + random.normal(0.5, 0.06)) / drawn
-        look = {"font": random.choice(fonts), "fontsize": random.uniform(45, 65), "color": "white"}
-        sheet.text(x, y, digit, rotation=random.normal(0, 12), ha="center", va="center", **look)
-    raw = io.BytesIO()
-    sheet.savefig(raw, format="rgba")
-    digits = np.frombuffer(raw.getvalue(), np.uint8)[::4].reshape(drawn, 28, 10, 28).swapaxes(1, 2)
-
-    arrays = []
-    for size, first, end in ((train_size, 0, 250), (test_size, 250, drawn)):
-        labels = random.integers(10, size=size)
-        noise = random.integers(100, size=(size, 28, 28), dtype=np.uint8)
-        images = digits[random.integers(first, end, size=size), labels]
-        arrays += [np.maximum(images, noise), labels]
-    return arrays
-
-
-def load_mnist() -> tuple[str, list[np.ndarray]]:
-    """Returns a name and MNIST, through Keras's cache, or drawn digits where it can't be had."""
-    socket.setdefaulttimeout(30)  # seconds; Keras would wait for ever on a silent connection
-    try:
-        return "mnist", [*itertools.chain(*keras.datasets.mnist.load_data())]
-    except Exception as error:
-        # No network: a bare Exception. A broken connection: OSError. A damaged file: ValueError.
-        if type(error) not in (Exception, ValueError) and not isinstance(error, OSError):
-            raise
-        print(f"This is not MNIST, which could not be had ({error}).")
-    print("Digits drawn from fonts stand in for it, with other numbers. For the real ones fetch")
-    print("mnist.npz where there is a network, and name it in DATA_FILE, at the top of the script.")
-    return "drawn_digits", draw_digits()
-
-
-def load_data() -> tuple[str, list[np.ndarray]]:
-    """Returns a name and four arrays as above, uint8 [images, pixels] and int64 [images]."""
-    name, arrays = (Path(DATA_FILE).stem, read_data_file()) if DATA_FILE else load_mnist()
-    images = [array.reshape(len(array), -1).astype(np.uint8, copy=False) for array in arrays[::2]]
-    labels = [array.reshape(-1).astype(np.int64) for array in arrays[1::2]]
-    return name, [images[0], labels[0], images[1], labels[1]]
+keras.config.set_floatx("float32")  # these four, whatever keras.json says
+keras.config.set_dtype_policy("float32")
+keras.config.set_epsilon(1e-7)
+keras.config.set_image_data_format("channels_last")
 
 
 # Network
-class LayerNormalization(keras.layers.LayerNormalization):
-    """Keras's layer normalization at its defaults, with the scale and the offset applied last.
-
-    What comes before them is then the same for all networks, and TensorFlow computes it once.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # with other settings, take keras.layers.LayerNormalization
-
-    def call(self, inputs: Tensor) -> Tensor:
-        mean, variance = tf.nn.moments(inputs, axes=[-1], keepdims=True)
-        standardized = (inputs - mean) * tf.math.rsqrt(variance + self.epsilon)
-        return standardized * self.gamma + self.beta
+NORMALIZATION_LAYERS = {
+    "layer": keras.layers.LayerNormalization,
+    "batch": keras.layers.BatchNormalization,
+    None: keras.layers.Identity,
+}
 
 
 def build_network(normalization: str | None, rate: float, pixels: int, classes: int) -> keras.Model:
-    """Returns an untrained network: float32 [images, pixels] from 0 to 1 -> [images, classes]."""
-    layers = {"layer": LayerNormalization, "batch": keras.layers.BatchNormalization}
-    return keras.Sequential(
+    """Returns an untrained, compiled network: float32 [images, pixels] -> [images, classes].
+
+    The pixels are scaled to 0 to 1; with `keras.Input([28, 28])` they come in that shape. Layers,
+    optimizer and loss may be any of Keras's, and train as in `fit`. It is called anew for each rate
+    and seed. What is drawn by `tf.random` or `np.random` as the network runs, not by Keras's own
+    layers, comes out differently when other rates are trained beside it.
+    """
+    network = keras.Sequential(
         [
             keras.Input([pixels]),
-            layers.get(normalization, keras.layers.Identity)(),
+            NORMALIZATION_LAYERS[normalization](),
             keras.layers.Dropout(rate),
             keras.layers.Dense(HIDDEN_UNITS, activation="tanh"),
             keras.layers.Dense(classes, activation="softmax"),
         ]
     )
-
-
-class Adam(keras.optimizers.Adam):
-    """Keras's Adam, with one fused operation for each variable where Keras takes a dozen."""
-
-    def apply(self, grads: list, trainable_variables: list | None = None) -> None:
-        step = tf.cast(self.iterations + 1, tf.float32)
-        self.powers = self.beta_1**step, self.beta_2**step
-        super().apply(grads, trainable_variables)
-
-    def update_step(self, gradient: Tensor, variable: tf.Variable, learning_rate: Tensor) -> None:
-        if self.amsgrad:  # for which there is no such operation
-            return super().update_step(gradient, variable, learning_rate)
-        index = self._get_variable_index(variable)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=tf.cast(self.powers[0], variable.dtype),
-            beta2_power=tf.cast(self.powers[1], variable.dtype),
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
-
-
-def build_optimizer() -> keras.optimizers.Optimizer:
-    """Returns the optimizer of one network."""
-    return Adam(float(LEARNING_RATE))  # or any other of Keras's, such as keras.optimizers.SGD(0.1)
+    network.compile(
+        optimizer=keras.optimizers.Adam(LEARNING_RATE),
+        loss="sparse_categorical_crossentropy",
+    )
+    return network
 
 
 # Training
-class Sweep:
-    """One network for each rate, all trained side by side in one TensorFlow graph.
+IMAGES = tf.TensorSpec([None, None], tf.uint8)  # [images, pixels]
+NUMBERS = tf.TensorSpec([None], tf.int64)  # [images], such as their labels
+NUMBER = tf.TensorSpec([], tf.int64)
 
-    They share the batches and nothing else. So each comes out exactly as it would alone, while
-    TensorFlow spreads them over the cores, and computes once what is the same for several.
+
+class Sweep:
+    """A network for each rate, trained side by side on the same batches in one TensorFlow graph.
+
+    Each trains exactly as it would alone, while TensorFlow spreads them over the cores, and computes
+    once what is the same for several: equal operations on equal inputs become one.
     """
 
-    def __init__(self, normalization: str | None, seed: int, rates: list, sizes: tuple) -> None:
-        self.seed, self.steps = seed, tf.Variable(0, dtype=tf.int64)
-        self.networks = []
-        for rate in rates:
-            keras.utils.set_random_seed(seed)  # all rates start from the same weights
-            network = build_network(normalization, rate, *sizes)
-            if not network.built:
-                sys.exit("build_network has no keras.Input; it may return any network that has.")
-            if rate == 0:  # then Keras draws no seed for Dropout, and others for what comes after
-                keras.utils.set_random_seed(seed)
-                twin = build_network(normalization, 1e-9, *sizes)
-                network.set_weights(twin.get_weights())
-            self.networks.append(network)
-        self.optimizers = [build_optimizer() for network in self.networks]
-        for network, optimizer in zip(self.networks, self.optimizers):
-            optimizer.build(network.trainable_variables)
+    def __init__(
+        self, normalization: str | None, seed: int, rates: list[float], pixels: int, classes: int
+    ) -> None:
+        self.normalization = normalization
+        self.seed = seed
+        self.rates = rates
+        self.networks = build_networks(normalization, seed, rates, pixels, classes)
 
-    def predict(self, network: keras.Model, images: Tensor, step: Tensor) -> Tensor:
-        """Returns what a network predicts in training, float [batch, classes].
+    @tf.function(input_signature=[IMAGES, NUMBERS, NUMBERS, NUMBER])
+    def train_epoch(self, images: Tensor, labels: Tensor, order: Tensor, epoch: Tensor) -> Tensor:
+        """Trains on all images in this order. Returns losses and accuracies, float64 [2, rates].
 
-        In a plain Dropout the random numbers depend on seed, step and place alone: what is dropped
-        at rate 0.2 is dropped at 0.3 too, so the rates are compared on the same luck. All else,
-        and as a whole a model that is no Sequential, goes Keras's own way.
+        They are means over the epoch, while the weights move and dropout is on, as in Keras's
+        `History`. `order` holds the places of the images; `epoch` counts from 1.
         """
-        layers = network.layers if type(network) is keras.Sequential else [network]
-        outputs = images
-        for place, layer in enumerate(layers):
-            plain = type(layer) is keras.layers.Dropout and not hasattr(outputs, "_keras_mask")
-            if plain and 0 < layer.rate < 1 and layer.seed is None and layer.noise_shape is None:
-                shape = [tf.shape(images)[0], *outputs.shape[1:]]
-                noise = tf.random.stateless_uniform(shape, [self.seed, step * len(layers) + place])
-                outputs *= tf.cast(noise >= layer.rate, outputs.dtype) / (1 - layer.rate)
-            else:
-                outputs = layer(outputs, training=True)
-        return outputs
+        size = tf.size(order, tf.int64)
+        batches = (size + BATCH_SIZE - 1) // BATCH_SIZE
+        step = (epoch - 1) * batches
+        totals = tf.zeros([2, len(self.networks)], tf.float64)
+        for start in tf.range(0, size, BATCH_SIZE):
+            # One batch after the other, or a layer's own random numbers would depend on timing.
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            step += 1
+            batch = order[start : start + BATCH_SIZE]
+            batch_images = scale_pixels(tf.gather(images, batch))
+            totals += self.train_step(batch_images, tf.gather(labels, batch), step)
+        return totals / tf.cast(size, tf.float64)
+
+    @tf.function(input_signature=[IMAGES, NUMBERS])
+    def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Returns the losses and accuracies with dropout off, float64 [2, rates]."""
+        size = tf.size(labels, tf.int64)
+        totals = tf.zeros([2, len(self.networks)], tf.float64)
+        for start in tf.range(0, size, BATCH_SIZE):
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            end = start + BATCH_SIZE
+            totals += self.evaluate_batch(scale_pixels(images[start:end]), labels[start:end])
+        return totals / tf.cast(size, tf.float64)
+
+    def finish(self) -> None:
+        """Ends the training as Keras's `fit` does: averages that an optimizer keeps now count."""
+        for network in self.networks:
+            network.optimizer.finalize_variable_values(network.trainable_variables)
 
     @tf.autograph.experimental.do_not_convert  # as in Keras's fit; tracing takes half the time
-    def train(self, images: Tensor, labels: Tensor) -> list[Tensor]:
-        """Takes a step with every network, and returns what each predicted before."""
-        step = tf.identity(self.steps.assign_add(1))  # read once, so that noise is drawn once
-        all_predictions = []
-        for network, optimizer in zip(self.networks, self.optimizers):
+    def train_step(self, images: Tensor, labels: Tensor, step: Tensor) -> Tensor:
+        """Takes a step with every network, and returns what `totals_of_batch` makes of it."""
+        losses = []
+        outputs = []
+        for network in self.networks:
             with tf.GradientTape() as tape:
-                predictions = self.predict(network, images, step)
-                losses = keras.losses.sparse_categorical_crossentropy(labels, predictions)
-                loss = optimizer.scale_loss(tf.reduce_mean(losses) + sum(network.losses))
-            gradients = tape.gradient(loss, network.trainable_variables)
-            optimizer.apply(gradients, network.trainable_variables)
-            all_predictions.append(predictions)
-        return all_predictions
+                network_outputs = self.call(network, images, step)
+                loss = network.compute_loss(x=images, y=labels, y_pred=network_outputs)
+                scaled_loss = network.optimizer.scale_loss(loss)
+            gradients = tape.gradient(scaled_loss, network.trainable_variables)
+            apply_gradients(network, gradients)
+            losses.append(loss)
+            outputs.append(network_outputs)
+        return totals_of_batch(losses, outputs, labels)
 
-    @tf.function
-    def accuracy(self, images: Tensor, labels: Tensor, order: Tensor, training: bool) -> Tensor:
-        """Returns what part of the images each network gets right, float64 [rates].
+    @tf.autograph.experimental.do_not_convert
+    def evaluate_batch(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Returns what `totals_of_batch` makes of the networks with dropout off."""
+        losses = []
+        outputs = []
+        for network in self.networks:
+            network_outputs = self.call(network, images)
+            losses.append(network.compute_loss(x=images, y=labels, y_pred=network_outputs))
+            outputs.append(network_outputs)
+        return totals_of_batch(losses, outputs, labels)
 
-        Goes through them in this order, batch by batch, and trains on each batch if `training`.
+    def call(self, network: keras.Model, images: Tensor, step: Tensor | None = None) -> Tensor:
+        """Returns what a network makes of images, float [batch, pixels] -> float [batch, classes].
+
+        With the number of a step it is called for training. Two plain layers are computed in our
+        own way, so that the networks share their work; everything else is Keras's.
         """
-        correct = tf.zeros([len(self.networks)], tf.int64)
-        for start in tf.range(0, tf.size(order, tf.int64), BATCH_SIZE):
-            batch = order[start : start + BATCH_SIZE]
-            batch_images = tf.cast(tf.gather(images, batch), tf.float32) / 255
-            batch_labels = tf.gather(labels, batch)
-            if training:
-                predictions = self.train(batch_images, batch_labels)
+        training = step is not None
+        outputs = tf.reshape(images, [-1, *network.input_shape[1:]])
+        outputs = tf.cast(outputs, network.inputs[0].dtype)
+        if not is_plain_chain(network):
+            return network(outputs, training=training)
+        for place, layer in enumerate(network.layers):
+            is_float32 = outputs.dtype == tf.float32
+            if training and is_float32 and is_plain_dropout(layer):
+                numbers = [self.seed, step * len(network.layers) + place]
+                outputs = drop(outputs, layer.rate, numbers, batch_size=tf.shape(images)[0])
+            elif is_float32 and is_plain_layer_normalization(layer):
+                outputs = normalize(outputs, layer)
             else:
-                predictions = [network(batch_images, training=False) for network in self.networks]
-            right = tf.argmax(tf.stack(predictions), axis=-1) == batch_labels
-            correct += tf.math.count_nonzero(right, axis=-1)
-        return correct / tf.size(order, tf.int64)
+                outputs = layer(outputs, training=training)
+        return outputs
+
+
+def scale_pixels(images: Tensor) -> Tensor:
+    """uint8 from 0 to 255 -> float32 from 0 to 1. A batch at a time, they take little memory."""
+    return tf.cast(images, tf.float32) / 255
+
+
+def totals_of_batch(losses: list[Tensor], outputs: list[Tensor], labels: Tensor) -> Tensor:
+    """Returns the losses, summed over the images, and how many are right, float64 [2, rates]."""
+    loss_sums = tf.cast(tf.stack(losses), tf.float64) * tf.cast(tf.size(labels), tf.float64)
+    right = tf.argmax(tf.stack(outputs), axis=-1) == labels
+    correct = tf.math.count_nonzero(right, axis=-1)
+    return tf.stack([loss_sums, tf.cast(correct, tf.float64)])
+
+
+def build_networks(
+    normalization: str | None, seed: int, rates: list[float], pixels: int, classes: int
+) -> list[keras.Model]:
+    """Returns a network for each rate. All start from the same weights and random states."""
+    networks = []
+    for rate in rates:
+        keras.utils.set_random_seed(seed)
+        network = build_network(normalization, rate, pixels, classes)
+        check_network(network, pixels, classes)
+        if rate == 0:
+            # Keras draws no seed for Dropout(0), and so other weights for the layers behind it. It
+            # does draw one at the smallest rate that there is.
+            keras.utils.set_random_seed(seed)
+            twin = build_network(normalization, sys.float_info.min, pixels, classes)
+            copy_variables(network, twin)
+        network.optimizer.build(network.trainable_variables)
+        networks.append(network)
+    parts = [part for network in networks for part in (network.optimizer, *network.variables)]
+    if len({id(part) for part in parts}) < len(parts):
+        sys.exit("build_network returns parts of an earlier network; it may return new ones alone.")
+    return networks
+
+
+def copy_variables(layer: keras.Layer, twin: keras.Layer) -> None:
+    """Gives a layer, and the layers in it, the values of a twin, where they have the same shapes."""
+    inner = getattr(layer, "layers", [])
+    inner_twins = getattr(twin, "layers", [])
+    if [type(each) for each in inner] != [type(each) for each in inner_twins]:
+        return  # another network at rate 0, which keeps its own weights
+    for kind in ("weights", "variables"):  # the variables are weights and random states
+        variables = getattr(layer, kind)
+        twin_variables = getattr(twin, kind)
+        if [each.shape for each in variables] == [each.shape for each in twin_variables]:
+            for variable, twin_variable in zip(variables, twin_variables):
+                variable.assign(twin_variable)
+    for inner_layer, inner_twin in zip(inner, inner_twins):
+        copy_variables(inner_layer, inner_twin)
+
+
+def is_plain_chain(network: keras.Model) -> bool:
+    """Tells whether a network is one layer after another, without masks."""
+    if type(network) is not keras.Sequential:
+        return False
+    for layer in network.layers:
+        makes_mask = type(layer).compute_mask is not keras.Layer.compute_mask
+        if makes_mask or isinstance(layer, keras.Model):
+            return False
+    return True
+
+
+def is_plain_dropout(layer: keras.Layer) -> bool:
+    """Tells whether a layer is Keras's Dropout with nothing but a rate from 0 to 1."""
+    if type(layer) is not keras.layers.Dropout or not 0 < layer.rate < 1:
+        return False
+    plain = keras.layers.Dropout(0, name=layer.name, dtype="float32")
+    return layer.get_config() == {**plain.get_config(), "rate": layer.rate}
+
+
+def is_plain_layer_normalization(layer: keras.Layer) -> bool:
+    """Tells whether a layer is Keras's LayerNormalization at its defaults."""
+    plain = keras.layers.LayerNormalization([-1], name=layer.name, dtype="float32")
+    return type(layer) is type(plain) and layer.get_config() == plain.get_config()
+
+
+def drop(inputs: Tensor, rate: float, numbers: list, batch_size: Tensor) -> Tensor:
+    """Dropout (Srivastava et al., JMLR 15, 2014), its random numbers a function of two numbers.
+
+    They do not depend on the rate. So they are drawn once for all networks, and what is dropped at
+    rate 0.2 is dropped at 0.3 too: the rates are compared on the same luck.
+    """
+    shape = [batch_size, *inputs.shape[1:]]
+    noise = tf.random.stateless_uniform(shape, numbers, alg="philox")
+    return inputs * (tf.cast(noise >= rate, inputs.dtype) / (1 - rate))
+
+
+def normalize(inputs: Tensor, layer: keras.layers.LayerNormalization) -> Tensor:
+    """Layer normalization (Ba et al., arXiv 1607.06450) with the layer's own scale last.
+
+    What comes before it is then the same for all networks, and computed once.
+    """
+    mean, variance = tf.nn.moments(inputs, axes=[-1], keepdims=True)
+    standardized = (inputs - mean) * tf.math.rsqrt(variance + layer.epsilon)
+    return standardized * layer.gamma + layer.beta
+
+
+def apply_gradients(network: keras.Model, gradients: list[Tensor | None]) -> None:
+    """Takes a step of the network's optimizer, as Keras's `fit` does."""
+    optimizer = network.optimizer
+    variables = network.trainable_variables
+    if type(optimizer) is keras.optimizers.Adam and not optimizer.amsgrad:
+        optimizer.update_step = fused_adam(optimizer, variables)
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):  # it refuses to be merged
+        optimizer.apply(gradients, variables)
+    else:
+        # Inside merge_call, Keras does not sum gradients over devices. There is one alone, and the
+        # sum would keep each sweep's graph in memory for ever (issue 97697 of TensorFlow).
+        replica = tf.distribute.get_replica_context()
+        replica.merge_call(lambda strategy: optimizer.apply(gradients, variables))
+    vars(optimizer).pop("update_step", None)
+
+
+def fused_adam(optimizer: keras.optimizers.Adam, variables: list) -> Callable:
+    """Returns Adam's `update_step` for the step at hand, in one operation instead of a dozen.
+
+    Kingma and Ba, arXiv 1412.6980. The moments are those that the optimizer made.
+    """
+    step = tf.cast(optimizer.iterations + 1, tf.float32)
+    beta_1_power = optimizer.beta_1**step
+    beta_2_power = optimizer.beta_2**step
+    momentums = [each for each in optimizer.variables if each.name.endswith("_momentum")]
+    velocities = [each for each in optimizer.variables if each.name.endswith("_velocity")]
+    moments = {}
+    for variable, momentum, velocity in zip(variables, momentums, velocities, strict=True):
+        moments[variable.value.ref()] = (momentum.value, velocity.value)
+
+    def update_step(gradient: Tensor, variable: tf.Variable, learning_rate: Tensor) -> None:
+        if isinstance(gradient, tf.IndexedSlices):  # of an Embedding; there is no such operation
+            keras.optimizers.Adam.update_step(optimizer, gradient, variable, learning_rate)
+            return
+        momentum, velocity = moments[variable.ref()]
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=momentum.handle,
+            v=velocity.handle,
+            beta1_power=tf.cast(beta_1_power, variable.dtype),
+            beta2_power=tf.cast(beta_2_power, variable.dtype),
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
+            epsilon=optimizer.epsilon,
+            grad=gradient,
+        )
+
+    return update_step
 
 
 def train_sweep(sweep: Sweep, data: list[Tensor], sweeps_left: int) -> list[np.ndarray]:
-    """Trains a sweep and prints a row an epoch. Returns what `read_records` tells of one sweep."""
+    """Trains a sweep, and prints a row for each epoch.
+
+    Returns HISTORY [rates, epochs] and FINAL [rates].
+    """
     train_images, train_labels, test_images, test_labels = data
-    size, test_order = len(train_images), np.arange(len(test_images))
-    history, started = [], time.monotonic()
+    names = name_rates(sweep.rates)
+    width = max(6, len(max(names, key=len)) + 1)
+    print(
+        f"\nValidation accuracy in %, {sweep.normalization or 'no'} normalization, seed {sweep.seed}"
+    )
+    print(table_line("epoch", names, width) + f"{'sec':>6}{'left':>8}")
+    history = np.zeros([len(sweep.rates), EPOCHS], HISTORY)
+    started = time.monotonic()
     for epoch in range(1, EPOCHS + 1):
         epoch_started = time.monotonic()
-        order = np.random.default_rng([sweep.seed, epoch]).permutation(size)
-        training = sweep.accuracy(train_images, train_labels, order, True)
-        validation = sweep.accuracy(test_images, test_labels, test_order, False)
-        history.append(np.stack([training, validation], axis=-1))
-        seconds = time.monotonic() - epoch_started
-        left = (time.monotonic() - started) / epoch * (sweeps_left * EPOCHS - epoch) / 60
-        cells = "".join(f"{accuracy:>7.4f}" for accuracy in validation.numpy())
-        print(f"{epoch:>5} {cells} {seconds:>8.1f} {left:>6.1f} min", flush=True)
-    dropout_off = sweep.accuracy(train_images, train_labels, np.arange(size), False)
-    return [np.stack(history, axis=1), dropout_off.numpy()]
+        order = np.random.default_rng([sweep.seed, epoch]).permutation(len(train_images))
+        loss, accuracy = sweep.train_epoch(train_images, train_labels, order, epoch).numpy()
+        val_loss, val_accuracy = sweep.evaluate(test_images, test_labels).numpy()
+        results = history[:, epoch - 1]
+        results["accuracy"] = accuracy
+        results["val_accuracy"] = val_accuracy
+        results["loss"] = loss
+        results["val_loss"] = val_loss
+        now = time.monotonic()
+        left = time_left(now - started, epoch, sweeps_left * EPOCHS)
+        cells = [f"{100 * value:.2f}" for value in val_accuracy]
+        seconds = now - epoch_started
+        print(table_line(epoch, cells, width) + f"{seconds:>6.1f}{left:>8}", flush=True)
+
+    sweep.finish()
+    final = np.zeros(len(sweep.rates), FINAL)
+    final["accuracy"] = accuracy
+    loss, accuracy_dropout_off = sweep.evaluate(train_images, train_labels).numpy()
+    final["accuracy_dropout_off"] = accuracy_dropout_off
+    val_loss, val_accuracy = sweep.evaluate(test_images, test_labels).numpy()
+    final["val_accuracy"] = val_accuracy
+    final["val_loss"] = val_loss
+    return [history, final]
 
 
 # Results
+HISTORY = np.dtype(
+    [("accuracy", float), ("val_accuracy", float), ("loss", float), ("val_loss", float)]
+)
+FINAL = np.dtype(
+    [
+        ("accuracy", float),  # of the last epoch, with dropout on
+        ("accuracy_dropout_off", float),  # of the finished network, on the training images
+        ("val_accuracy", float),
+        ("val_loss", float),
+    ]
+)
+
+
+def name_rates(rates: list[float]) -> list[str]:
+    """Returns short names for the rates, no two of them the same."""
+    for digits in range(4, 18):
+        names = [str(float(f"{rate:.{digits}g}")) for rate in rates]
+        if len(set(names)) == len(rates):
+            break
+    return names
+
+
+def time_left(seconds: float, epochs_done: int, epochs_in_all: int) -> str:
+    """Returns the time that the other epochs will take, at the pace of those done: h:mm:ss."""
+    left = seconds / epochs_done * (epochs_in_all - epochs_done)
+    return str(datetime.timedelta(seconds=round(left)))
+
+
+def table_line(head: object, cells: list[str], width: int) -> str:
+    """Returns a line of a table, its cells flush right in columns of this width."""
+    return f"{head:>5}" + "".join(f"{cell:>{width}}" for cell in cells)
+
+
+def final_table(rates: list[float], final: np.ndarray) -> str:
+    """Returns a table of FINAL [seeds, rates] in %: means and, in brackets, standard deviations."""
+    columns = {
+        "training": final["accuracy"],
+        "dropout off": final["accuracy_dropout_off"],
+        "validation": final["val_accuracy"],
+        "gap": final["accuracy_dropout_off"] - final["val_accuracy"],
+    }
+    lines = [table_line("rate", list(columns), 16)]
+    for row, name in enumerate(name_rates(rates)):
+        cells = []
+        for values in columns.values():
+            cell = f"{100 * values[:, row].mean():.2f}"
+            if len(values) > 1:
+                cell += f" ({100 * values[:, row].std(ddof=1):.2f})"
+            cells.append(cell)
+        lines.append(table_line(name, cells, 16))
+    return "\n".join(lines)
+
+
+def errors_behind_best(validation: np.ndarray) -> np.ndarray:
+    """Returns how many standard errors each rate lies behind the one of the highest mean.
+
+    Float [..., seeds, rates] -> [..., rates]. The rates of a seed share weights, batches and
+    dropped units, so they are compared seed by seed.
+    """
+    best = validation.mean(axis=-2, keepdims=True).argmax(axis=-1, keepdims=True)
+    differences = np.take_along_axis(validation, best, axis=-1) - validation
+    seeds = validation.shape[-2]
+    standard_error = differences.std(axis=-2, ddof=1) / seeds**0.5
+    return differences.mean(axis=-2) / np.maximum(standard_error, 1e-9)  # the best one has none
+
+
+@functools.cache
+def errors_behind_by_chance(seeds: int, rates: int) -> float:
+    """Returns what the largest of them stays below in 95 % of simulated sweeps of equal rates."""
+    random = np.random.default_rng(0)
+    equal_rates = random.standard_normal([5_000, seeds, rates], dtype=np.float32)
+    largest = errors_behind_best(equal_rates).max(axis=-1)
+    return np.quantile(largest, 0.95)
+
+
+def worse_than_best(validation: np.ndarray) -> np.ndarray:
+    """Returns which rates are worse than that of the highest mean, float [seeds, rates] -> bool.
+
+    Where all rates are equal, some rate is called worse in about 5 % of sweeps, whichever comes out
+    best. Under three seeds none is: two differences are too often the same by rounding alone.
+    """
+    seeds, rates = validation.shape
+    if seeds < 3:
+        return np.zeros(rates, bool)
+    return errors_behind_best(validation) > errors_behind_by_chance(seeds, rates)
+
+
+def list_rates(rates: list[float], chosen: np.ndarray) -> str:
+    """Returns the names of the chosen rates, bool [rates]; of neighbours, the first and the last."""
+    parts = []
+    named = zip(name_rates(rates), chosen)
+    for is_chosen, group in itertools.groupby(named, key=lambda pair: pair[1]):
+        names = [name for name, _ in group]
+        if is_chosen and len(names) > 1:
+            parts.append(f"{names[0]} to {names[-1]}")
+        elif is_chosen:
+            parts.append(names[0])
+    return ", ".join(parts)
+
+
+def verdict(rates: list[float], validation: np.ndarray) -> str:
+    """Returns in words what the validation accuracies, float [seeds, rates], say of the rates."""
+    means = validation.mean(axis=0)
+    worse = worse_than_best(validation)
+    highest = f"Highest validation accuracy: {list_rates(rates, means == means.max())}."
+    if len(rates) == 1:
+        return highest
+    if len(validation) < 3:
+        return f"{highest} It takes three seeds or more to tell that from chance."
+    if not worse.any():
+        return f"{highest} No other rate is worse by more than chance."
+    return (
+        f"{highest}\n"
+        f"Worse, with a family-wise error of 5 %: {list_rates(rates, worse)}.\n"
+        f"Within chance of the highest: {list_rates(rates, ~worse)}."
+    )
+
+
+# Figures
+MARKERS = "ov^sDP*X<>"
+ACCURACY_TICKS = [0.5, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998]
+
+
+def draw_lines(title: str, x_label: str, x: list[float], lines: dict[str, np.ndarray]) -> Figure:
+    """Draws accuracies over x, a line for each entry, in a panel for each normalization.
+
+    The accuracies are float [normalizations, seeds, x]. A line is the mean over the seeds, in a
+    band of one standard deviation.
+    """
+    panels = len(NORMALIZATIONS)
+    figure = Figure(figsize=(4 + 4 * panels, 5), dpi=150, layout="constrained")
+    figure.suptitle(title, parse_math=False)
+    all_axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.93, len(lines)))
+    all_means = []
+    for panel, axes in enumerate(all_axes):
+        axes.set_title(f"{NORMALIZATIONS[panel] or 'no'} normalization", fontsize="medium")
+        axes.set_xlabel(x_label)
+        axes.grid(alpha=0.3)
+        looks = zip(colours, itertools.cycle(MARKERS))
+        for (label, accuracies), (colour, marker) in zip(lines.items(), looks):
+            values = accuracies[panel]
+            means = values.mean(axis=0)
+            spread = values.std(axis=0, ddof=1) if len(values) > 1 else 0
+            axes.plot(x, means, color=colour, marker=marker, markersize=4, label=label)
+            axes.fill_between(x, means - spread, means + spread, color=colour, alpha=0.15, lw=0)
+            all_means.append(means)
+    first_axes = all_axes[0]  # the others share its vertical axis
+    first_axes.set_ylabel("accuracy")
+    stretch_accuracy_axis(first_axes, np.array(all_means))
+    columns = math.ceil(len(lines) / 20)
+    figure.legend(handles=first_axes.lines, loc="outside right center", ncols=columns)
+    return figure
+
+
+def stretch_accuracy_axis(axes: Axes, accuracies: np.ndarray) -> None:
+    """Gives accuracies near 1 the room that their differences need, by a logit axis.
+
+    It cannot show 0 and 1; with those the axis stays as it is.
+    """
+    low = accuracies.min()
+    high = accuracies.max()
+    if low <= 0 or high >= 1:
+        return
+    axes.set_yscale("logit")
+    if sum(low <= tick <= high for tick in ACCURACY_TICKS) >= 3:
+        axes.yaxis.set_major_locator(FixedLocator(ACCURACY_TICKS))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5, min_n_ticks=3))
+    axes.yaxis.set_major_formatter("{x:.6g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def draw_epochs(title: str, rates: list[float], accuracies: np.ndarray) -> Figure:
+    """Draws a line for each rate over the epochs: float [normalizations, seeds, rates, epochs]."""
+    lines = {}
+    for row, name in enumerate(name_rates(rates)):
+        lines[f"rate {name}"] = accuracies[:, :, row]
+    figure = draw_lines(title, "epoch", range(1, EPOCHS + 1), lines)
+    for axes in figure.axes:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def draw_rates(title: str, rates: list[float], final: np.ndarray) -> Figure:
+    """Draws what comes out over the rates: FINAL [normalizations, seeds, rates]."""
+    lines = {
+        "training, dropout on": final["accuracy"],
+        "training, dropout off": final["accuracy_dropout_off"],
+        "validation, dropout off": final["val_accuracy"],
+    }
+    return draw_lines(title, "dropout rate", rates, lines)
+
+
+def as_image(figure: Figure) -> bytes:
+    """Returns a figure in FIGURE_FORMAT, the same bytes at every run."""
+    no_date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=FIGURE_FORMAT, metadata=no_date.get(FIGURE_FORMAT))
+    return buffer.getvalue()
+
+
+@matplotlib.style.context(["default", {"svg.hashsalt": "dropout_sweep"}])  # not the user's settings
+def draw_figures(data_name: str, history: np.ndarray, final: np.ndarray) -> dict[str, bytes]:
+    """Returns the figures by file name. The arrays are those that `empty_records` describes."""
+    rates = sorted_rates()
+    figures = {
+        "accuracy": draw_epochs(
+            f"{data_name}: training accuracy, dropout on", rates, history["accuracy"]
+        ),
+        "val_accuracy": draw_epochs(
+            f"{data_name}: validation accuracy, dropout off", rates, history["val_accuracy"]
+        ),
+        "rates": draw_rates(f"{data_name}: accuracy after epoch {EPOCHS}", rates, final),
+    }
+    return {f"{kind}.{FIGURE_FORMAT}": as_image(figure) for kind, figure in figures.items()}
+
+
+# Data
+ARRAY_NAMES = ["x_train", "y_train", "x_test", "y_test"]
+IMAGE_SETS = ["mnist", "fashion_mnist", "cifar10", "cifar100"]
+
+
+def load_data() -> tuple[str, list[np.ndarray]]:
+    """Returns a name and four arrays: uint8 [images, pixels] and int64 [images], for both sets."""
+    if DATA_FILE:
+        name = Path(DATA_FILE).stem
+        arrays = read_data_file()
+    else:
+        name, arrays = load_dataset()
+    x_train, y_train, x_test, y_test = arrays
+    return name, [
+        x_train.reshape(len(x_train), -1).astype(np.uint8, copy=False),
+        y_train.reshape(-1).astype(np.int64),
+        x_test.reshape(len(x_test), -1).astype(np.uint8, copy=False),
+        y_test.reshape(-1).astype(np.int64),
+    ]
+
+
+def load_dataset() -> tuple[str, list[np.ndarray]]:
+    """Returns a name and DATASET, through Keras's cache, or drawn digits where it can't be had."""
+    time_out = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)  # seconds; Keras would wait for ever on a silent connection
+    try:
+        train, test = getattr(keras.datasets, DATASET).load_data()
+        return DATASET, [*train, *test]
+    except Exception as error:
+        # No network: a bare Exception. A broken connection: OSError. A damaged file: ValueError.
+        if type(error) not in (Exception, ValueError) and not isinstance(error, OSError):
+            raise
+        print(f"This is not {DATASET}, which could not be had ({error}).")
+    finally:
+        socket.setdefaulttimeout(time_out)
+    print("Digits drawn from fonts stand in for it, with other numbers. For the real images fetch")
+    print(
+        "them where there is a network, and name the .npz in DATA_FILE, at the top of the script."
+    )
+    return "drawn_digits", draw_digits()
+
+
+def read_data_file() -> list[np.ndarray]:
+    """Returns the arrays of DATA_FILE, or ends the run with a sentence."""
+    path = os.path.expanduser(DATA_FILE)
+    try:
+        zipfile.ZipFile(path).close()  # NumPy would take what is no archive for a pickle
+        with np.load(path) as archive:
+            arrays = [np.asarray(archive[name]) for name in ARRAY_NAMES]
+    except UNREADABLE as error:
+        names = ", ".join(ARRAY_NAMES)
+        sys.exit(f"DATA_FILE is {path!r}; it may be an .npz file with {names}: {error}.")
+
+    def require(fits: bool, allowed: str) -> None:
+        if not fits:
+            held = [f"{name} {a.dtype} {list(a.shape)}" for name, a in zip(ARRAY_NAMES, arrays)]
+            sys.exit(f"DATA_FILE is {path!r}, with {', '.join(held)}; it may hold {allowed}.")
+
+    x_train, y_train, x_test, y_test = arrays
+    for array in arrays:
+        require(array.dtype.kind in "iu" and array.size > 0, "whole numbers, some in each")
+    require(x_train.ndim > 1 and x_train.shape[1:] == x_test.shape[1:], "images of one size")
+    for images, labels in ((x_train, y_train), (x_test, y_test)):
+        require(images.min() >= 0 and images.max() <= 255, "pixels from 0 to 255")
+        require(labels.size == len(images), "one label for each image")
+        highest = min(y_train.max(), 65535)
+        fits = labels.min() >= 0 and labels.max() <= highest
+        require(fits, "labels from 0 to 65535, in y_test none above those in y_train")
+    return arrays
+
+
+@matplotlib.style.context("default")  # the same digits, whatever the user's settings
+def draw_digits(train_size: int = 60_000, test_size: int = 10_000) -> list[np.ndarray]:
+    """Returns a stand-in for MNIST, in the order of ARRAY_NAMES, the same at every call.
+
+    Digits in the fonts that Matplotlib carries, turned, shifted and noisy: uint8 [images, 28, 28].
+    """
+    random = np.random.default_rng(0)
+    copies = 300  # of each digit, in as many looks
+    training_copies = 250
+    side = 28  # pixels
+    fonts_folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    fonts = sorted(fonts_folder.glob("DejaVuS*[!y].ttf"))  # all but the ones for display
+    sheet = Figure(figsize=(10, copies), dpi=side, facecolor="black")  # a row for each copy
+    for copy, digit in itertools.product(range(copies), range(10)):
+        sheet.text(
+            x=(digit + random.normal(0.5, 0.06)) / 10,
+            y=1 - (copy + random.normal(0.5, 0.06)) / copies,
+            s=str(digit),
+            font=random.choice(fonts),
+            fontsize=random.uniform(45, 65),
+            rotation=random.normal(0, 12),
+            color="white",
+            horizontalalignment="center",
+            verticalalignment="center",
+        )
+    buffer = io.BytesIO()
+    sheet.savefig(buffer, format="rgba")
+    pixels = np.frombuffer(buffer.getvalue(), np.uint8).reshape(copies, side, 10, side, 4)
+    digits = pixels[..., 0].swapaxes(1, 2)  # [copies, digits, side, side]; red will do
+
+    arrays = []
+    for size, first, end in (
+        (train_size, 0, training_copies),
+        (test_size, training_copies, copies),
+    ):
+        labels = random.integers(10, size=size)
+        noise = random.integers(100, size=(size, side, side), dtype=np.uint8)
+        images = digits[random.integers(first, end, size=size), labels]
+        arrays.append(np.maximum(images, noise))
+        arrays.append(labels)
+    return arrays
+
+
+# Records and files
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+def sorted_rates() -> list[float]:
+    """Returns DROPOUT_RATES in ascending order; all arrays of results are in this order."""
+    return sorted(float(rate) for rate in DROPOUT_RATES)
+
+
+def empty_records() -> list[np.ndarray]:
+    """Returns room for the results of all sweeps, NaN where there is none yet.
+
+    HISTORY [normalizations, seeds, rates, epochs] and FINAL [normalizations, seeds, rates].
+    """
+    shape = [len(NORMALIZATIONS), len(SEEDS), len(DROPOUT_RATES)]
+    return [np.full([*shape, EPOCHS], np.nan, HISTORY), np.full(shape, np.nan, FINAL)]
+
+
+def digest_run(arrays: list[np.ndarray]) -> str:
+    """Returns a digest of all that the numbers depend on: script, constants, versions, data."""
+    constants = {name: value for name, value in globals().items() if name.isupper()}
+    versions = [tf.__version__, keras.__version__, np.__version__]
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    digest.update(f"{constants} {versions}".encode())
+    for array in arrays:
+        digest.update(f"{array.shape}".encode())
+        digest.update(array)
+    return digest.hexdigest()
+
+
+def read_records(path: Path, digest: str) -> list[np.ndarray]:
+    """Returns what an interrupted run of the same digest has recorded, as `empty_records`."""
+    if not path.exists():
+        return empty_records()
+    try:
+        with np.load(path) as records:
+            if records["digest"] == digest:
+                print("Continues the interrupted run.", flush=True)
+                return [records["history"], records["final"]]
+        reason = "had other constants, data or code"
+    except UNREADABLE:
+        reason = "left a damaged record"
+    print(f"Starts afresh: the interrupted run {reason}.", flush=True)
+    return empty_records()
+
+
 def write_file(name: str, content: bytes) -> Path:
     """Writes a file to FIGURES_DIR, whole or not at all, and returns its path."""
     path = Path(os.path.expanduser(FIGURES_DIR), name)
@@ -359,200 +812,160 @@ def write_file(name: str, content: bytes) -> Path:
     return path
 
 
-def digest_run(arrays: list[np.ndarray]) -> str:
-    """Returns a digest of all that the numbers depend on: script, constants, versions, data."""
-    constants = {name: value for name, value in globals().items() if name.isupper()}
-    settings = f"{constants} {tf.__version__} {keras.__version__}".encode()
-    return hashlib.sha256(b"".join([Path(__file__).read_bytes(), settings, *arrays])).hexdigest()
-
-
-def read_records(path: Path, digest: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what an interrupted run of the same digest has recorded, and NaN for what it has not.
-
-    history: training and validation accuracy, float [normalizations, seeds, rates, epochs, 2].
-    dropout_off: training accuracy at the end, dropout off, float [normalizations, seeds, rates].
-    """
-    if path.exists():
-        with np.load(path) as records:
-            if records["digest"] == digest:
-                print("Continues the interrupted run.", flush=True)
-                return records["history"], records["dropout_off"]
-        print("Starts afresh: the interrupted run had other constants, data or code.", flush=True)
-    shape = (len(NORMALIZATIONS), len(SEEDS), len(DROPOUT_RATES))
-    return np.full([*shape, EPOCHS, 2], np.nan), np.full(shape, np.nan)
-
-
-def as_csv(header: str, keys: list[Iterable], accuracies: np.ndarray) -> bytes:
-    """Returns CSV with a row for each combination of keys, and float [..., columns] behind it."""
-    lines = [header]
-    for key, row in zip(itertools.product(*keys), accuracies.reshape(-1, accuracies.shape[-1])):
-        lines.append(",".join([*map(str, key), *[f"{accuracy:.6f}" for accuracy in row]]))
+def as_csv(key_names: list[str], keys: list[Iterable], results: np.ndarray) -> bytes:
+    """Returns CSV with a row for each combination of keys: HISTORY or FINAL [each key's values]."""
+    lines = [",".join([*key_names, *results.dtype.names])]
+    for key, row in zip(itertools.product(*keys), results.reshape(-1)):
+        cells = [str(part) for part in key]
+        for value in row:
+            cells.append(f"{value:.6f}")
+        lines.append(",".join(cells))
     return "\n".join([*lines, ""]).encode()
 
 
-def final_table(rates: list[float], final: np.ndarray) -> str:
-    """Returns a table of accuracies, float [seeds, rates, 3]: mean (standard deviation)."""
-    columns = np.concatenate([final, final[..., 1:2] - final[..., 2:]], axis=-1)
-    heads = ["training", "dropout off", "validation", "gap"]
-    lines = [" rate" + "".join(f"{head:>17}" for head in heads)]
-    for rate, values in zip(rates, np.moveaxis(columns, 1, 0)):
-        cells = [f"{mean:.4f}" for mean in values.mean(axis=0)]
-        if len(final) > 1:
-            cells = [f"{c} ({spread:.4f})" for c, spread in zip(cells, values.std(axis=0, ddof=1))]
-        lines.append(f"{round(rate, 4):>5}" + "".join(f"{cell:>17}" for cell in cells))
-    return "\n".join(lines)
+def write_results(data_name: str, history: np.ndarray, final: np.ndarray) -> None:
+    """Prints, draws and writes what the records say, as `empty_records` describes them."""
+    rates = sorted_rates()
+    for normalization, results in zip(NORMALIZATIONS, final):
+        print(f"\nAfter epoch {EPOCHS}, {normalization or 'no'} normalization, accuracy in %")
+        print(final_table(rates, results))
+        print(verdict(rates, results["val_accuracy"]))
 
-
-def lag(validation: np.ndarray) -> np.ndarray:
-    """Returns how many standard errors each rate lies behind the one of the highest mean.
-
-    Float [..., seeds, rates] -> [..., rates]. The rates of a seed share weights, batches and
-    dropped units, so they are compared seed by seed.
-    """
-    best = validation.mean(axis=-2, keepdims=True).argmax(axis=-1, keepdims=True)
-    difference = np.take_along_axis(validation, best, axis=-1) - validation
-    error = difference.std(axis=-2, ddof=1) / validation.shape[-2] ** 0.5
-    return difference.mean(axis=-2) / np.maximum(error, 1e-9)  # the best one has no error
-
-
-@functools.cache
-def lag_by_chance(seeds: int, rates: int) -> float:
-    """Returns what the largest lag of all stays below in 95 % of simulated sweeps, rates equal."""
-    equal = np.random.default_rng(0).standard_normal([5_000, seeds, rates], dtype=np.float32)
-    return np.quantile(lag(equal).max(axis=-1), 0.95)
-
-
-def worse_than_best(validation: np.ndarray) -> np.ndarray:
-    """Returns which rates are worse than that of the highest mean, float [seeds, rates] -> bool.
-
-    Where all rates are equal, some rate is called worse in about 5 % of sweeps, whichever comes out
-    best. Under three seeds none is: two differences are too often the same by rounding alone.
-    """
-    seeds, rates = validation.shape
-    return lag(validation) > lag_by_chance(seeds, rates) if seeds > 2 else np.zeros(rates, bool)
-
-
-def name_rates(rates: list[float], chosen: np.ndarray) -> str:
-    """Returns the chosen rates, bool [rates], in words; neighbours make a range."""
-    edges = np.diff([0, *chosen, 0])  # 1 where a range begins, -1 after its end
-    ranges = zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1)
-    names = [[str(round(rates[row], 4)) for row in sorted({first, last})] for first, last in ranges]
-    return ", ".join(" to ".join(ends) for ends in names)
-
-
-def verdict(rates: list[float], validation: np.ndarray) -> str:
-    """Returns in words what the validation accuracies, float [seeds, rates], say of the rates."""
-    mean, worse = validation.mean(axis=0), worse_than_best(validation)
-    highest = f"Highest validation accuracy: {name_rates(rates, mean == mean.max())}."
-    if len(rates) == 1:
-        return highest
-    if len(validation) < 3:
-        return f"{highest} It takes three seeds or more to tell that from chance."
-    if not worse.any():
-        return f"{highest} No other rate is worse by more than chance."
-    told = f"Worse, with a family-wise error of 5 %: {name_rates(rates, worse)}."
-    return f"{highest}\n{told}\nWithin chance of the highest: {name_rates(rates, ~worse)}."
-
-
-# Figures
-def draw(title: str, xlabel: str, x: list, labels: list[str], accuracies: np.ndarray) -> Figure:
-    """Draws a line for each label over x, in a panel for each normalization.
-
-    accuracies: float [normalizations, seeds, labels, x]. A line is the mean over the seeds, in a
-    band of one standard deviation. The axis is a logit one, which gives accuracies near 1 the
-    room that their differences need, but cannot show 0 and 1.
-    """
-    figure = Figure(figsize=(4 + 4 * len(accuracies), 5), dpi=150, layout="constrained")
-    figure.suptitle(title, parse_math=False)
-    figure.subplots(1, len(accuracies), sharey=True, squeeze=False)
-    colours = colormaps["viridis"](np.linspace(0, 0.93, len(labels)))
-    means, spreads = accuracies.mean(axis=1), accuracies.std(axis=1, ddof=len(SEEDS) > 1)
-    for panel, axes in enumerate(figure.axes):
-        axes.set_title(f"{NORMALIZATIONS[panel] or 'no'} normalization", fontsize="medium")
-        axes.set_xlabel(xlabel)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=xlabel == "epoch"))
-        axes.grid(alpha=0.3)
-        for row, (label, colour) in enumerate(zip(labels, colours)):
-            mean, spread = means[panel, row], spreads[panel, row]
-            axes.plot(x, mean, f"{'ov^sDP*X<>'[row % 10]}-", color=colour, ms=4, label=label)
-            axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
-    ticks = [0.5, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998]
-    axes = figure.axes[0]  # the others share its vertical axis
-    axes.set_ylabel("accuracy")
-    if 0 < means.min() and means.max() < 1:
-        few = sum(means.min() <= tick <= means.max() for tick in ticks) < 3
-        axes.set_yscale("logit")
-        axes.yaxis.set_major_locator(MaxNLocator(5, min_n_ticks=3) if few else FixedLocator(ticks))
-        axes.yaxis.set_major_formatter("{x:.6g}")
-        axes.yaxis.set_minor_locator(NullLocator())
-    figure.legend(handles=axes.lines, loc="outside right center", ncols=math.ceil(len(labels) / 20))
-    return figure
-
-
-def write_results(name: str, history: np.ndarray, dropout_off: np.ndarray) -> None:
-    """Prints and draws what the records say, as `read_records` describes them, and writes it."""
-    rates, epochs = sorted(map(float, DROPOUT_RATES)), range(1, EPOCHS + 1)
-    training, validation = history[..., 0], history[..., 1]
-    final = np.stack([training[..., -1], dropout_off, validation[..., -1]], axis=-1)
-    for normalization, values in zip(NORMALIZATIONS, final):
-        print(f"\nAfter {EPOCHS} epochs, {normalization or 'no'} normalization")
-        print(f"{final_table(rates, values)}\n{verdict(rates, values[..., 2])}")
-    labels = [f"rate {round(rate, 4)}" for rate in rates]
-    kinds = ["validation, dropout off", "training, dropout off", "training, dropout on"]
-    ends = final.swapaxes(2, 3)[:, :, ::-1]
-    figures = {
-        "accuracy.png": (f"{name}: {kinds[2]}", "epoch", epochs, labels, training),
-        "val_accuracy.png": (f"{name}: {kinds[0]}", "epoch", epochs, labels, validation),
-        "rates.png": (f"{name}: after the last epoch", "dropout rate", rates, kinds, ends),
-    }
-    keys = [normalization or "none" for normalization in NORMALIZATIONS], SEEDS, rates
-    head = "normalization,seed,dropout_rate"
+    key_names = ["normalization", "seed", "dropout_rate"]
+    normalizations = [normalization or "none" for normalization in NORMALIZATIONS]
+    keys = [normalizations, SEEDS, rates]
+    epochs = range(1, EPOCHS + 1)
     outputs = {
-        "history.csv": as_csv(f"{head},epoch,accuracy,val_accuracy", [*keys, epochs], history),
-        "final.csv": as_csv(f"{head},accuracy,accuracy_dropout_off,val_accuracy", keys, final),
+        "history.csv": as_csv([*key_names, "epoch"], [*keys, epochs], history),
+        "final.csv": as_csv(key_names, keys, final),
+        **draw_figures(data_name, history, final),
     }
-    for kind, drawing in figures.items():
-        buffer = io.BytesIO()
-        draw(*drawing).savefig(buffer, format="png")
-        outputs[kind] = buffer.getvalue()
     print()
     for kind, content in outputs.items():
-        print(f"Wrote {write_file(f'network_dropout_{name}_{kind}', content)}")
+        print(f"Wrote {write_file(f'network_dropout_{data_name}_{kind}', content)}")
+
+
+# Checks
+def check_constants() -> None:
+    """Ends the run with a sentence about the first constant that holds what it may not."""
+
+    def require(name: str, fits: bool, allowed: str) -> None:
+        if not fits:
+            sys.exit(f"{name} is {globals()[name]!r}; it may be {allowed}.")
+
+    def is_whole(value: object, low: int) -> bool:
+        return type(value) is int and value >= low
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, (int, float)) and type(value) is not bool and math.isfinite(value)
+
+    def is_list(values: object) -> bool:
+        known = type(values) in (list, tuple, range) and len(values) > 0
+        return known and all(values.count(value) == 1 for value in values)
+
+    def is_path(value: object) -> bool:
+        return isinstance(value, (str, Path)) and str(value) != "" and "\0" not in str(value)
+
+    fits = is_list(DROPOUT_RATES) and all(is_number(r) and 0 <= r < 1 for r in DROPOUT_RATES)
+    require("DROPOUT_RATES", fits, "a list of different numbers from 0 to below 1")
+    known = list(NORMALIZATION_LAYERS)
+    fits = is_list(NORMALIZATIONS) and all(each in known for each in NORMALIZATIONS)
+    require("NORMALIZATIONS", fits, f"a list of one or more of {known}, each once")
+    fits = is_list(SEEDS) and all(is_whole(seed, 0) and seed < 2**31 for seed in SEEDS)
+    require("SEEDS", fits, "a list of different whole numbers from 0 to 2147483647")
+    for name in ("EPOCHS", "BATCH_SIZE", "HIDDEN_UNITS"):
+        require(name, is_whole(globals()[name], 1), "a whole number from 1")
+    fits = isinstance(LEARNING_RATE, float) and 0 < LEARNING_RATE < math.inf
+    require("LEARNING_RATE", fits, "a float above 0, such as 0.001")
+    require("DATASET", DATASET in IMAGE_SETS, f"one of {IMAGE_SETS}")
+    require(
+        "DATA_FILE", DATA_FILE is None or is_path(DATA_FILE), "None or the path of an .npz file"
+    )
+    require("FIGURES_DIR", is_path(FIGURES_DIR), "the path of a folder")
+    require("FIGURE_FORMAT", FIGURE_FORMAT in ["png", "svg", "pdf"], '"png", "svg" or "pdf"')
+
+
+def check_keras() -> None:
+    """Ends the run with a sentence where Keras is set so that other numbers would come out."""
+    settings = {
+        "backend": (keras.config.backend(), "tensorflow"),
+        "floatx": (keras.config.floatx(), "float32"),
+        "dtype policy": (keras.config.dtype_policy().name, "float32"),
+        "epsilon": (keras.config.epsilon(), 1e-7),
+        "image data format": (keras.config.image_data_format(), "channels_last"),
+    }
+    for name, (found, wanted) in settings.items():
+        if found != wanted:
+            sys.exit(f"Keras's {name} is {found!r}; it may be {wanted!r}.")
+
+
+def check_network(network: keras.Model, pixels: int, classes: int) -> None:
+    """Ends the run with a sentence where a network would train in another way than by `fit`."""
+
+    def require(fits: bool, found: str, allowed: str) -> None:
+        if not fits:
+            sys.exit(f"build_network returns {found}; it may return {allowed}.")
+
+    kind = type(network).__name__
+    models = "a compiled keras.Sequential or keras.Model(inputs, outputs)"
+    require(isinstance(network, keras.Model), repr(network), models)
+    require(network.built, f"a {kind} without keras.Input", f"{models} with it")
+    require(hasattr(network, "inputs"), f"a {kind}", models)
+    functional = type(keras.Model(network.inputs, network.outputs))
+    require(type(network) in (keras.Sequential, functional), f"a {kind}", models)
+    require(network.compiled, "a network that is not compiled", models)
+    fits = network.loss is not None and getattr(network.loss, "reduction", "mean") != "none"
+    require(fits, "a network without a loss, or one for each image", "one whose loss is a number")
+
+    sizes = [list(each.shape[1:]) for each in network.inputs]
+    fits = len(sizes) == 1 and None not in sizes[0] and math.prod(sizes[0]) == pixels
+    require(fits, f"a network with inputs of {sizes}", f"one with one input of {pixels} pixels")
+    sizes = [list(each.shape[1:]) for each in network.outputs]
+    fits = len(sizes) == 1 and len(sizes[0]) == 1 and sizes[0][0] >= classes
+    require(fits, f"a network with outputs of {sizes}", f"one with one output of {classes} classes")
+
+    settings = network.get_compile_config()
+    metrics = [settings["metrics"], settings["weighted_metrics"]]
+    fits = metrics in ([None, None], [["accuracy"], None])
+    require(fits, f"a network compiled with metrics {metrics}", "one with none but accuracy")
 
 
 # Main
 def main() -> None:
     """Trains what the constants describe and is not on record yet, and writes what comes out."""
     check_constants()
+    check_keras()
     with contextlib.suppress(RuntimeError):  # where a notebook has used TensorFlow before
         # The matrices are too small to split: let the networks share out the cores instead.
         tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.get_logger().setLevel("ERROR")  # it warns where each sweep rightly makes a new graph
     name, arrays = load_data()
+    train_images, train_labels, test_images, _ = arrays
+    pixels = train_images.shape[1]
+    classes = int(train_labels.max()) + 1
     trial = write_file(f".network_dropout_{name}.trial", bytes(1_000_000))  # is there room?
     trial.unlink(missing_ok=True)
     records = trial.with_suffix(".npz")
-    rates = sorted(map(float, DROPOUT_RATES))
     digest = digest_run(arrays)
-    history, dropout_off = read_records(records, digest)
+    history, final = read_records(records, digest)
     with tf.device("CPU"):  # TensorFlow gathers uint8 on no GPU, and would copy the images back
         data = [tf.constant(array) for array in arrays]
-    sizes = arrays[0].shape[1], int(arrays[1].max()) + 1
-    print(f"{name}: {len(arrays[0])} training images, {len(arrays[2])} for validation")
+
+    print(f"{name}: {len(train_images)} training images, {len(test_images)} for validation")
+    rates = sorted_rates()
     for i, normalization in enumerate(NORMALIZATIONS):
-        build_network(normalization, rates[0], *sizes).summary()
+        network = build_network(normalization, rates[0], pixels, classes)
+        check_network(network, pixels, classes)
+        network.summary()
         for j, seed in enumerate(SEEDS):
-            sweeps_left = int(np.isnan(dropout_off[..., 0]).sum())
-            if np.isnan(dropout_off[i, j, 0]):
-                print(f"\nValidation accuracy, {normalization or 'no'} normalization, seed {seed}")
-                heads = "".join(f"{round(rate, 4):>7}" for rate in rates)
-                print(f"epoch {heads}  seconds      left")
-                sweep = Sweep(normalization, seed, rates, sizes)
-                history[i, j], dropout_off[i, j] = train_sweep(sweep, data, sweeps_left)
+            missing = np.isnan(final["val_loss"][:, :, 0])
+            if missing[i, j]:
+                sweep = Sweep(normalization, seed, rates, pixels, classes)
+                history[i, j], final[i, j] = train_sweep(sweep, data, int(missing.sum()))
                 buffer = io.BytesIO()
-                np.savez(buffer, digest=digest, history=history, dropout_off=dropout_off)
+                np.savez(buffer, digest=digest, history=history, final=final)
                 write_file(records.name, buffer.getvalue())
-    write_results(name, history, dropout_off)
+    write_results(name, history, final)
     records.unlink(missing_ok=True)  # nothing is left to continue
 
 

@@ -46,14 +46,14 @@ def load(folder: Path, *edits: tuple[str, str], **constants: object) -> ModuleTy
     return module
 
 
-def start(folder: Path, env: dict | None = None, **constants: object) -> subprocess.Popen:
+def start(folder: Path, *edits, env: dict | None = None, **constants: object) -> subprocess.Popen:
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     options |= {"cwd": folder, "env": os.environ | (env or {})}
-    return subprocess.Popen([sys.executable, edit(folder, **constants)], **options)
+    return subprocess.Popen([sys.executable, edit(folder, *edits, **constants)], **options)
 
 
-def run(folder: Path, **options: object) -> tuple[int, str, str]:
-    process = start(folder, **options)
+def run(folder: Path, *edits, **options: object) -> tuple[int, str, str]:
+    process = start(folder, *edits, **options)
     output, errors = process.communicate()
     return process.returncode, output, errors
 

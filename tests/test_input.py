@@ -14,9 +14,11 @@ WRONG = {
     "NORMALIZATIONS": [None, "layer", [], ["group"], ["layer", "layer"], [True], [["layer"]], [0]],
     "SEEDS": [0, None, [], [-1], [0.5], ["0"], [True], [0, 0], [2**31], [NAN], "01"],
     **dict.fromkeys(["EPOCHS", "BATCH_SIZE", "HIDDEN_UNITS"], NOT_WHOLE),
-    "LEARNING_RATE": [0, 0.0, -0.1, "0.1", None, True, [0.1], NAN, float("inf")],
+    "LEARNING_RATE": [0, 1, 0.0, -0.1, "0.1", None, True, [0.1], NAN, float("inf")],
     "DATA_FILE": ["", 0, True, ["mnist.npz"], b"mnist.npz", "a\0b"],
     "FIGURES_DIR": ["", None, 0, True, ["figures"], "a\0b"],
+    "DATASET": ["", None, "imdb", "MNIST", 0, ["mnist"]],
+    "FIGURE_FORMAT": ["", None, "jpg", "PNG", 0, ["png"]],
 }
 X, Y = np.arange(20 * 4 * 5, dtype=np.uint8).reshape(20, 4, 5), np.arange(20) % 3
 ARRAYS = {"x_train": X, "y_train": Y, "x_test": X[:6], "y_test": Y[:6]}
@@ -88,7 +90,7 @@ def test_other_types_shapes_and_places_that_work(tmp_path, monkeypatch):
     labels = {"y_train": Y[:, None].astype(">i2"), "y_test": Y[:6, None]}
     np.savez(tmp_path / "tiny.npz", **ARRAYS | labels | {"x_train": X.astype(np.int64)})
     constants = {"DATA_FILE": "~/tiny.npz", "FIGURES_DIR": "~/figures", "SEEDS": range(2)}
-    constants |= {"BATCH_SIZE": 10**9, "LEARNING_RATE": 1, "DROPOUT_RATES": (0, 0.5), "EPOCHS": 1}
+    constants |= {"BATCH_SIZE": 10**9, "LEARNING_RATE": 1.0, "DROPOUT_RATES": (0, 0.5), "EPOCHS": 1}
     load(tmp_path, **constants).main()
     assert len(contents(tmp_path)) == 5
 

