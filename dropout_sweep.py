@@ -101,8 +101,9 @@ def build_network(normalization: str | None, rate: float, pixels: int, classes: 
 
     The pixels are scaled to 0 to 1; with `keras.Input([28, 28])` they come in that shape. Layers,
     optimizer and loss may be any of Keras's, and train as in `fit`. It is called anew for each rate
-    and seed. What is drawn by `tf.random` or `np.random` as the network runs, not by Keras's own
-    layers, comes out differently when other rates are trained beside it.
+    and seed; all rates of a seed start from the same weights, which at rate 0.0 are those that the
+    smallest rate above it would get. What is drawn by `tf.random` as the network runs, not by
+    Keras's own layers, comes out differently when other rates are trained beside it.
     """
     network = keras.Sequential(
         [
@@ -376,6 +377,19 @@ def fused_adam(optimizer: keras.optimizers.Adam, variables: list) -> Callable:
     return update_step
 
 
+HISTORY = np.dtype(  # by epoch, as in Keras's History
+    [("accuracy", float), ("val_accuracy", float), ("loss", float), ("val_loss", float)]
+)
+FINAL = np.dtype(
+    [
+        ("accuracy", float),  # of the last epoch, with dropout on
+        ("accuracy_dropout_off", float),  # of the finished network, on the training images
+        ("val_accuracy", float),
+        ("val_loss", float),
+    ]
+)
+
+
 def train_sweep(sweep: Sweep, data: list[Tensor], sweeps_left: int) -> list[np.ndarray]:
     """Trains a sweep, and prints a row for each epoch.
 
@@ -384,9 +398,8 @@ def train_sweep(sweep: Sweep, data: list[Tensor], sweeps_left: int) -> list[np.n
     train_images, train_labels, test_images, test_labels = data
     names = name_rates(sweep.rates)
     width = max(6, len(max(names, key=len)) + 1)
-    print(
-        f"\nValidation accuracy in %, {sweep.normalization or 'no'} normalization, seed {sweep.seed}"
-    )
+    kind = f"{sweep.normalization or 'no'} normalization"
+    print(f"\nValidation accuracy in %, {kind}, seed {sweep.seed}")
     print(table_line("epoch", names, width) + f"{'sec':>6}{'left':>8}")
     history = np.zeros([len(sweep.rates), EPOCHS], HISTORY)
     started = time.monotonic()
@@ -409,7 +422,7 @@ def train_sweep(sweep: Sweep, data: list[Tensor], sweeps_left: int) -> list[np.n
     sweep.finish()
     final = np.zeros(len(sweep.rates), FINAL)
     final["accuracy"] = accuracy
-    loss, accuracy_dropout_off = sweep.evaluate(train_images, train_labels).numpy()
+    _, accuracy_dropout_off = sweep.evaluate(train_images, train_labels).numpy()
     final["accuracy_dropout_off"] = accuracy_dropout_off
     val_loss, val_accuracy = sweep.evaluate(test_images, test_labels).numpy()
     final["val_accuracy"] = val_accuracy
@@ -418,19 +431,6 @@ def train_sweep(sweep: Sweep, data: list[Tensor], sweeps_left: int) -> list[np.n
 
 
 # Results
-HISTORY = np.dtype(
-    [("accuracy", float), ("val_accuracy", float), ("loss", float), ("val_loss", float)]
-)
-FINAL = np.dtype(
-    [
-        ("accuracy", float),  # of the last epoch, with dropout on
-        ("accuracy_dropout_off", float),  # of the finished network, on the training images
-        ("val_accuracy", float),
-        ("val_loss", float),
-    ]
-)
-
-
 def name_rates(rates: list[float]) -> list[str]:
     """Returns short names for the rates, no two of them the same."""
     for digits in range(4, 18):
@@ -459,15 +459,18 @@ def final_table(rates: list[float], final: np.ndarray) -> str:
         "validation": final["val_accuracy"],
         "gap": final["accuracy_dropout_off"] - final["val_accuracy"],
     }
-    lines = [table_line("rate", list(columns), 16)]
-    for row, name in enumerate(name_rates(rates)):
+    names = ["rate", *name_rates(rates)]
+    head_width = len(max(names, key=len))
+    heads = [name.rjust(head_width) for name in names]
+    lines = [table_line(heads[0], list(columns), 16)]
+    for row, head in enumerate(heads[1:]):
         cells = []
         for values in columns.values():
             cell = f"{100 * values[:, row].mean():.2f}"
             if len(values) > 1:
                 cell += f" ({100 * values[:, row].std(ddof=1):.2f})"
             cells.append(cell)
-        lines.append(table_line(name, cells, 16))
+        lines.append(table_line(head, cells, 16))
     return "\n".join(lines)
 
 
@@ -620,18 +623,17 @@ def as_image(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-@matplotlib.style.context(["default", {"svg.hashsalt": "dropout_sweep"}])  # not the user's settings
+@matplotlib.style.context(["default", {"svg.hashsalt": "fixed"}])  # whatever the user's settings
 def draw_figures(data_name: str, history: np.ndarray, final: np.ndarray) -> dict[str, bytes]:
     """Returns the figures by file name. The arrays are those that `empty_records` describes."""
     rates = sorted_rates()
+    training = f"{data_name}: training accuracy, dropout on"
+    validation = f"{data_name}: validation accuracy, dropout off"
+    last = f"{data_name}: accuracy after epoch {EPOCHS}"
     figures = {
-        "accuracy": draw_epochs(
-            f"{data_name}: training accuracy, dropout on", rates, history["accuracy"]
-        ),
-        "val_accuracy": draw_epochs(
-            f"{data_name}: validation accuracy, dropout off", rates, history["val_accuracy"]
-        ),
-        "rates": draw_rates(f"{data_name}: accuracy after epoch {EPOCHS}", rates, final),
+        "accuracy": draw_epochs(training, rates, history["accuracy"]),
+        "val_accuracy": draw_epochs(validation, rates, history["val_accuracy"]),
+        "rates": draw_rates(last, rates, final),
     }
     return {f"{kind}.{FIGURE_FORMAT}": as_image(figure) for kind, figure in figures.items()}
 
@@ -671,10 +673,8 @@ def load_dataset() -> tuple[str, list[np.ndarray]]:
         print(f"This is not {DATASET}, which could not be had ({error}).")
     finally:
         socket.setdefaulttimeout(time_out)
-    print("Digits drawn from fonts stand in for it, with other numbers. For the real images fetch")
-    print(
-        "them where there is a network, and name the .npz in DATA_FILE, at the top of the script."
-    )
+    print("Digits drawn from fonts stand in for it, with other numbers. For the real images start")
+    print("the script once where there is a network, or name an .npz of them in DATA_FILE.")
     return "drawn_digits", draw_digits()
 
 
@@ -714,8 +714,7 @@ def draw_digits(train_size: int = 60_000, test_size: int = 10_000) -> list[np.nd
     Digits in the fonts that Matplotlib carries, turned, shifted and noisy: uint8 [images, 28, 28].
     """
     random = np.random.default_rng(0)
-    copies = 300  # of each digit, in as many looks
-    training_copies = 250
+    copies = 300  # of each digit, in as many looks; the last 50 are for validation
     side = 28  # pixels
     fonts_folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
     fonts = sorted(fonts_folder.glob("DejaVuS*[!y].ttf"))  # all but the ones for display
@@ -738,13 +737,10 @@ def draw_digits(train_size: int = 60_000, test_size: int = 10_000) -> list[np.nd
     digits = pixels[..., 0].swapaxes(1, 2)  # [copies, digits, side, side]; red will do
 
     arrays = []
-    for size, first, end in (
-        (train_size, 0, training_copies),
-        (test_size, training_copies, copies),
-    ):
+    for size, looks in ((train_size, range(250)), (test_size, range(250, copies))):
         labels = random.integers(10, size=size)
         noise = random.integers(100, size=(size, side, side), dtype=np.uint8)
-        images = digits[random.integers(first, end, size=size), labels]
+        images = digits[random.integers(looks.start, looks.stop, size=size), labels]
         arrays.append(np.maximum(images, noise))
         arrays.append(labels)
     return arrays
@@ -940,9 +936,7 @@ def main() -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.get_logger().setLevel("ERROR")  # it warns where each sweep rightly makes a new graph
     name, arrays = load_data()
-    train_images, train_labels, test_images, _ = arrays
-    pixels = train_images.shape[1]
-    classes = int(train_labels.max()) + 1
+    classes = int(arrays[1].max()) + 1
     trial = write_file(f".network_dropout_{name}.trial", bytes(1_000_000))  # is there room?
     trial.unlink(missing_ok=True)
     records = trial.with_suffix(".npz")
@@ -950,7 +944,10 @@ def main() -> None:
     history, final = read_records(records, digest)
     with tf.device("CPU"):  # TensorFlow gathers uint8 on no GPU, and would copy the images back
         data = [tf.constant(array) for array in arrays]
+    del arrays  # they have been copied
 
+    train_images, _, test_images, _ = data
+    pixels = train_images.shape[1]
     print(f"{name}: {len(train_images)} training images, {len(test_images)} for validation")
     rates = sorted_rates()
     for i, normalization in enumerate(NORMALIZATIONS):

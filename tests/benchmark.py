@@ -4,7 +4,8 @@
 
 Runs the sweep and two opponents in turn, each as a process of its own: the obvious script, which
 calls `fit` for every rate, and one Keras model with an output for every rate, which calls it once;
-neither draws anything. MNIST_NPZ names the data, such as ~/.keras/datasets/mnist.npz.
+neither draws anything. Then it tells what a further seed costs: twenty seeds against one, an epoch
+each. MNIST_NPZ names the data, such as ~/.keras/datasets/mnist.npz.
 """
 
 import os
@@ -55,6 +56,10 @@ def main(epochs: int = 10, rounds: int = 1) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = str(Path(os.environ["MNIST_NPZ"]).resolve())
+        seeds = {
+            n: edit(folder / f"{n} seeds", EPOCHS=1, SEEDS=range(n), DATA_FILE=data)
+            for n in (1, 20)
+        }
         commands = {"sweep": [edit(folder / "sweep", EPOCHS=epochs, DATA_FILE=data)]}
         (folder / "opponent.py").write_text(OPPONENT)
         for kind in ("one fit a rate", "ten outputs"):
@@ -69,6 +74,11 @@ def main(epochs: int = 10, rounds: int = 1) -> None:
         fastest = medians["sweep"][0]
         for kind, (seconds, peak) in medians.items():
             print(f"median {kind:<16}{seconds:>8.1f} s{peak:>8.0f} MB{seconds / fastest:>8.2f}")
+
+        (one_seconds, one_peak), (seconds, peak) = (measure(script) for script in seeds.values())
+        print(
+            f"a further seed {(seconds - one_seconds) / 19:>10.1f} s{(peak - one_peak) / 19:>8.1f} MB"
+        )
 
 
 if __name__ == "__main__":
