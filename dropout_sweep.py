@@ -5,12 +5,9 @@
 trains a multilayer perceptron on MNIST for each dropout rate from 0.0 to 0.9, all side by side. In
 half a minute on two cores it writes to figures/, as network_dropout_mnist_...: the training and the
 validation accuracy by epoch (accuracy.png, val_accuracy.png, history.csv) and after the last epoch
-(rates.png, final.csv).
+(rates.png, final.csv). MNIST's test images serve for validation.
 
 To try something else, change a constant below, or the network in `build_network`, and run it again.
-
-The validation images are MNIST's test images, and the best rate is picked by them: its accuracy
-there is a little higher than it would be on images that took no part in the choice.
 """
 
 import contextlib
@@ -50,9 +47,9 @@ FIGURE_FORMAT = "png"  # or "svg", "pdf"
 
 @contextlib.contextmanager
 def quiet_and_quick() -> Iterator[None]:
-    """Shuts standard error, where TensorFlow writes as it starts, and pauses garbage collection.
+    """Shuts standard error, where TensorFlow writes as it starts, and saves a second.
 
-    Nothing of what is imported is garbage; looking for it would take a second.
+    That is what garbage collection takes; of what is imported, nothing is garbage.
     """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -99,11 +96,10 @@ NORMALIZATION_LAYERS = {
 def build_network(normalization: str | None, rate: float, pixels: int, classes: int) -> keras.Model:
     """Returns an untrained, compiled network: float32 [images, pixels] -> [images, classes].
 
-    The pixels are scaled to 0 to 1; with `keras.Input([28, 28])` they come in that shape. Layers,
-    optimizer and loss may be any of Keras's, and train as in `fit`. It is called anew for each rate
-    and seed; all rates of a seed start from the same weights, which at rate 0.0 are those that the
-    smallest rate above it would get. What is drawn by `tf.random` as the network runs, not by
-    Keras's own layers, comes out differently when other rates are trained beside it.
+    Change layers, loss and optimizer as you like: they train as in Keras's `fit`. Pixels go from 0
+    to 1; to `keras.Input([28, 28])` they come in that shape. All rates of a seed start from the same
+    weights, 0.0 from those that the smallest rate above it would get. What `tf.random` draws as the
+    network runs, not one of Keras's layers, is different when other rates train beside it.
     """
     network = keras.Sequential(
         [

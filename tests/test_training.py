@@ -65,7 +65,6 @@ def mask(dropout: str) -> list[tuple[str, str]]:
 # not Keras's own.
 EDITS = {
     "none": (0.0,),
-    "accuracy metric": (0.0, (LOSS, LOSS + 'metrics=["accuracy"],\n')),
     "second hidden layer": (
         0.0,
         after(HIDDEN, "Dense(20, 'relu', kernel_initializer='he_normal')"),
@@ -87,8 +86,7 @@ EDITS = {
     "noise": (0.0, after(DROPOUT, "GaussianNoise(0.1)")),
     "gaussian dropout": (0.4, instead(DROPOUT, "GaussianDropout(rate)")),
     "alpha dropout": (0.4, instead(DROPOUT, "AlphaDropout(rate)")),
-    "noise shape": (0.4, instead(DROPOUT, "Dropout(rate, noise_shape=[None, 1])")),
-    "seed": (0.4, instead(DROPOUT, "Dropout(rate, seed=7)")),
+    "dropout settings": (0.4, instead(DROPOUT, "Dropout(rate, seed=7, noise_shape=[None, 1])")),
     "dropout regularized": (
         0.4,
         instead(DROPOUT, "Dropout(rate, activity_regularizer=keras.regularizers.L2(0.001))"),
@@ -98,7 +96,11 @@ EDITS = {
     "block": (0.4, (DROPOUT, f"keras.Sequential([{L}Dense(20), {L}Dropout(rate)]),\n")),
     "mask": (0.4, *mask("Dropout(rate)")),
     "functional": (0.4, (SEQUENTIAL, BRANCHES)),
-    "rows": (0.0, (INPUT, f"keras.Input([28, 28]),\n{L}Flatten(),\n")),
+    "rows": (
+        0.0,
+        (INPUT, f"keras.Input([28, 28]),\n{L}Flatten(),\n"),
+        (LOSS, LOSS + 'metrics=["accuracy"],\n'),
+    ),
     "images": (0.0, (INPUT, f"keras.Input([28, 28, 1]),\n{L}Conv2D(3, 3, 3),\n{L}Flatten(),\n")),
     "whole inputs": (0.0, (INPUT, "keras.Input([pixels], dtype='int32'),\n")),
     "sparse gradients": (
@@ -111,10 +113,13 @@ EDITS = {
         0.0,
         (OUTPUT, f"{L}Dense(classes),\n"),
         (LOSS, "loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),\n"),
+        (OPTIMIZER, 'optimizer="adam",\n'),
     ),
-    "loss weights": (0.0, (LOSS, LOSS + "loss_weights=0.1,\n"), optimizer("SGD(0.1)")),
-    "named": (0.0, (OPTIMIZER, 'optimizer="adam",\n')),
-    "momentum": (0.0, optimizer("SGD(0.1, momentum=0.9)")),
+    "loss weights": (
+        0.0,
+        optimizer("SGD(0.1, momentum=0.9)"),
+        (LOSS, LOSS + "loss_weights=0.1,\n"),
+    ),
     "amsgrad": (0.0, optimizer("Adam(0.002, 0.8, 0.9, amsgrad=True, global_clipnorm=0.5)")),
     "adam": (
         0.0,
