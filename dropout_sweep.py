@@ -176,7 +176,7 @@ class Sweep:
 
     @tf.autograph.experimental.do_not_convert  # as in Keras's fit; tracing takes half the time
     def train_step(self, images: Tensor, labels: Tensor, step: Tensor) -> Tensor:
-        """Takes a step with every network, and returns what `totals_of_batch` makes of it."""
+        """Takes a step with every network, and returns the batch's totals from before it."""
         losses = []
         outputs = []
         for network in self.networks:
@@ -192,7 +192,7 @@ class Sweep:
 
     @tf.autograph.experimental.do_not_convert
     def evaluate_batch(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Returns what `totals_of_batch` makes of the networks with dropout off."""
+        """Returns the batch's totals with dropout off."""
         losses = []
         outputs = []
         for network in self.networks:
@@ -225,12 +225,16 @@ class Sweep:
 
 
 def scale_pixels(images: Tensor) -> Tensor:
-    """uint8 from 0 to 255 -> float32 from 0 to 1. A batch at a time, they take little memory."""
+    """uint8 from 0 to 255 -> float32 from 0 to 1. A batch at a time, this takes little memory."""
     return tf.cast(images, tf.float32) / 255
 
 
 def totals_of_batch(losses: list[Tensor], outputs: list[Tensor], labels: Tensor) -> Tensor:
-    """Returns the losses, summed over the images, and how many are right, float64 [2, rates]."""
+    """Returns each network's loss, summed over the images, and how many images it gets right.
+
+    losses: a number for each network, the mean over the images; outputs: [images, classes] for each;
+    labels: int64 [images]. Returns float64 [2, networks].
+    """
     loss_sums = tf.cast(tf.stack(losses), tf.float64) * tf.cast(tf.size(labels), tf.float64)
     right = tf.argmax(tf.stack(outputs), axis=-1) == labels
     correct = tf.math.count_nonzero(right, axis=-1)
@@ -335,7 +339,7 @@ def apply_gradients(network: keras.Model, gradients: list[Tensor | None]) -> Non
         # sum would keep each sweep's graph in memory for ever (issue 97697 of TensorFlow).
         replica = tf.distribute.get_replica_context()
         replica.merge_call(lambda strategy: optimizer.apply(gradients, variables))
-    vars(optimizer).pop("update_step", None)
+    vars(optimizer).pop("update_step", None)  # so that `fit` and `save` meet Keras's own again
 
 
 def fused_adam(optimizer: keras.optimizers.Adam, variables: list) -> Callable:
@@ -648,9 +652,9 @@ def load_data() -> tuple[str, list[np.ndarray]]:
         name, arrays = load_dataset()
     x_train, y_train, x_test, y_test = arrays
     return name, [
-        x_train.reshape(len(x_train), -1).astype(np.uint8, copy=False),
+        x_train.reshape(len(x_train), -1).astype(np.uint8, order="C", copy=False),
         y_train.reshape(-1).astype(np.int64),
-        x_test.reshape(len(x_test), -1).astype(np.uint8, copy=False),
+        x_test.reshape(len(x_test), -1).astype(np.uint8, order="C", copy=False),
         y_test.reshape(-1).astype(np.int64),
     ]
 
@@ -779,8 +783,9 @@ def read_records(path: Path, digest: str) -> list[np.ndarray]:
     try:
         with np.load(path) as records:
             if records["digest"] == digest:
+                recorded = [records["history"], records["final"]]
                 print("Continues the interrupted run.", flush=True)
-                return [records["history"], records["final"]]
+                return recorded
         reason = "had other constants, data or code"
     except UNREADABLE:
         reason = "left a damaged record"

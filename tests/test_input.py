@@ -88,7 +88,9 @@ def test_an_archive_truncated_or_changed_at_any_byte(tmp_path, monkeypatch):
 def test_other_types_shapes_and_places_that_work(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     labels = {"y_train": Y[:, None].astype(">i2"), "y_test": Y[:6, None]}
-    np.savez(tmp_path / "tiny.npz", **ARRAYS | labels | {"x_train": X.astype(np.int64)})
+    rows = X.reshape(20, 20)
+    images = {"x_train": rows.astype(np.int64), "x_test": np.asfortranarray(rows[:6])}
+    np.savez(tmp_path / "tiny.npz", **ARRAYS | labels | images)
     constants = {"DATA_FILE": "~/tiny.npz", "FIGURES_DIR": "~/figures", "SEEDS": range(2)}
     constants |= {"BATCH_SIZE": 10**9, "LEARNING_RATE": 1.0, "DROPOUT_RATES": (0, 0.5), "EPOCHS": 1}
     load(tmp_path, **constants).main()
