@@ -45,16 +45,19 @@ def test_killed_after_any_row_and_continued(rows, constants, whole, tmp_path):
     kill_after(process, rows)
     before = contents(tmp_path)
     assert before[HISTORY] == b"of an earlier run" and RECORDS in before
-    if rows == 3:
-        other = start(tmp_path, **constants | {"LEARNING_RATE": 1.0})
-        assert other.stdout.readline().startswith("Starts afresh: ")
-        other.kill()
-        other.communicate()
-        assert contents(tmp_path) == before
     status, output, errors = run(tmp_path, **constants)
     assert (status, errors) == (0, "") and "seed 0" not in output
     after = contents(tmp_path)  # the kill may leave a part behind, under another name
     assert {name: after[name] for name in whole} == whole and RECORDS not in after
+
+
+def test_the_record_of_another_run_is_left_alone(tmp_path, capsys):
+    path = tmp_path / RECORDS
+    np.savez(path, digest="of another run", history=1, final=1)
+    before = path.read_bytes()
+    assert np.isnan(dropout_sweep.read_records(path, "digest")[0]["val_loss"]).all()
+    assert "had other constants, data or code" in capsys.readouterr().out
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\3\4 cut off"])

@@ -78,7 +78,6 @@ EDITS = {
             "kernel_constraint=keras.constraints.MaxNorm(0.5)"
         ),
     ),
-    "batch normalization": (0.0, after(HIDDEN, "BatchNormalization()")),
     "own normalization": (
         0.0,
         (NORMALIZATION, f"{L}LayerNormalization(epsilon=0.1, center=False),\n"),
@@ -129,10 +128,6 @@ EDITS = {
         ),
     ),
     "averages": (0.0, optimizer("Adam(use_ema=True, ema_momentum=0.9)")),
-    "overwriting averages": (
-        0.0,
-        optimizer("SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=3)"),
-    ),
     "accumulation": (0.0, optimizer("Adam(gradient_accumulation_steps=3)")),
     "loss scale": (0.0, optimizer("SGD(0.1, loss_scale_factor=8.0)")),
     "dynamic loss scale": (0.0, optimizer("LossScaleOptimizer(keras.optimizers.Adam())")),
