@@ -3,9 +3,10 @@
     python dropout_sweep.py
 
 trains a multilayer perceptron on MNIST for each dropout rate from 0.0 to 0.9, all side by side. In
-half a minute on two cores it writes to figures/, as network_dropout_mnist_...: the training and the
-validation accuracy by epoch (accuracy.png, val_accuracy.png, history.csv) and after the last epoch
-(rates.png, final.csv). MNIST's test images serve for validation.
+half a minute on two cores it writes to figures/, as network_dropout_mnist_...: accuracies and losses
+by epoch (accuracy.png, val_accuracy.png, val_loss.png, history.csv) and after the last epoch, each
+rate against rate 0.0 among them (difference.png, rates.png, final.csv). MNIST's test images serve
+for validation.
 
 To try something else, change a constant below, or the network in `build_network`, and run it again.
 """
@@ -30,7 +31,7 @@ from pathlib import Path
 # The experiment
 DROPOUT_RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]  # numbers from 0 to below 1
 NORMALIZATIONS = ["layer"]  # any of "layer", "batch", None; each is swept and gets a panel
-SEEDS = [0]  # whole numbers, such as range(5); plots show the mean and the spread over them
+SEEDS = [0]  # whole numbers, such as range(5); from three on, differences get intervals
 EPOCHS = 10  # passes over the training images; from 1
 BATCH_SIZE = 128  # images in a training step; from 1
 HIDDEN_UNITS = 100  # units of the hidden layer; from 1
@@ -474,38 +475,50 @@ def final_table(rates: list[float], final: np.ndarray) -> str:
     return "\n".join(lines)
 
 
-def errors_behind_best(validation: np.ndarray) -> np.ndarray:
-    """Returns how many standard errors each rate lies behind the one of the highest mean.
+def differences_from_first(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns each rate's mean difference from the first rate, and the standard error of it.
 
-    Float [..., seeds, rates] -> [..., rates]. The rates of a seed share weights, batches and
-    dropped units, so they are compared seed by seed.
+    Float [..., seeds, rates] -> [..., rates] each. The rates of a seed start from the same weights
+    and see the same batches, so the differences are taken seed by seed.
     """
-    best = validation.mean(axis=-2, keepdims=True).argmax(axis=-1, keepdims=True)
-    differences = np.take_along_axis(validation, best, axis=-1) - validation
-    seeds = validation.shape[-2]
+    differences = values - values[..., :1]
+    seeds = values.shape[-2]
     standard_error = differences.std(axis=-2, ddof=1) / seeds**0.5
-    return differences.mean(axis=-2) / np.maximum(standard_error, 1e-9)  # the best one has none
+    return differences.mean(axis=-2), standard_error
 
 
 @functools.cache
-def errors_behind_by_chance(seeds: int, rates: int) -> float:
-    """Returns what the largest of them stays below in 95 % of simulated sweeps of equal rates."""
+def critical_value(seeds: int, rates: int) -> float:
+    """Returns how many standard errors any difference stays below in 95 % of sweeps by chance.
+
+    It is found in 50,000 simulated sweeps, in which the rates differ by chance alone.
+    """
     random = np.random.default_rng(0)
-    equal_rates = random.standard_normal([5_000, seeds, rates], dtype=np.float32)
-    largest = errors_behind_best(equal_rates).max(axis=-1)
+    largest = []
+    for _ in range(100):
+        shape = [500, seeds, rates]
+        mean, standard_error = differences_from_first(random.standard_normal(shape, np.float32))
+        errors = abs(mean[:, 1:]) / standard_error[:, 1:]
+        largest.append(errors.max(axis=-1))
     return np.quantile(largest, 0.95)
 
 
-def worse_than_best(validation: np.ndarray) -> np.ndarray:
-    """Returns which rates are worse than that of the highest mean, float [seeds, rates] -> bool.
+def compare_with_first(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns each rate's mean difference from the first, and the half-width of its interval.
 
-    Where all rates are equal, some rate is called worse in about 5 % of sweeps, whichever comes out
-    best. Under three seeds none is: two differences are too often the same by rounding alone.
+    Float [seeds, rates] -> [rates] each, 0 at the first rate. Mean minus and plus half-width is a
+    95 % interval, wide enough to hold for all rates at once: Dunnett's comparison with a control
+    (JASA 50, 1955, 1096-1121), each difference with a standard error of its own. Under three seeds
+    the half-width is infinite: their differences are too often the same by rounding alone.
     """
-    seeds, rates = validation.shape
-    if seeds < 3:
-        return np.zeros(rates, bool)
-    return errors_behind_best(validation) > errors_behind_by_chance(seeds, rates)
+    seeds, rates = values.shape
+    mean = (values - values[:, :1]).mean(axis=0)
+    half_width = np.full(rates, np.inf)
+    if seeds >= 3 and rates > 1:
+        mean, standard_error = differences_from_first(values)
+        half_width = critical_value(seeds, rates) * standard_error
+    half_width[0] = 0
+    return mean, half_width
 
 
 def list_rates(rates: list[float], chosen: np.ndarray) -> str:
@@ -521,85 +534,132 @@ def list_rates(rates: list[float], chosen: np.ndarray) -> str:
     return ", ".join(parts)
 
 
-def verdict(rates: list[float], validation: np.ndarray) -> str:
-    """Returns in words what the validation accuracies, float [seeds, rates], say of the rates."""
-    means = validation.mean(axis=0)
-    worse = worse_than_best(validation)
-    highest = f"Highest validation accuracy: {list_rates(rates, means == means.max())}."
+def judge_rates(mean: np.ndarray, half_width: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns which rates are better than the first, which worse, which neither: bool [rates]."""
+    better = mean > half_width
+    worse = mean < -half_width
+    level = ~better & ~worse
+    level[0] = False  # it is the first itself
+    return {"better": better, "not told apart": level, "worse": worse}
+
+
+def count(number: int, noun: str) -> str:
+    """Returns a number with its noun, such as "1 seed" or "20 seeds"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def verdict(rates: list[float], accuracies: np.ndarray, epochs: int) -> str:
+    """Returns in words what these accuracies, float [seeds, rates], say of the rates."""
+    names = name_rates(rates)
     if len(rates) == 1:
-        return highest
-    if len(validation) < 3:
-        return f"{highest} It takes three seeds or more to tell that from chance."
-    if not worse.any():
-        return f"{highest} No other rate is worse by more than chance."
-    return (
-        f"{highest}\n"
-        f"Worse, with a family-wise error of 5 %: {list_rates(rates, worse)}.\n"
-        f"Within chance of the highest: {list_rates(rates, ~worse)}."
-    )
+        return f"There is no other rate to compare {names[0]} with."
+    seeds = count(len(accuracies), "seed")
+    mean, half_width = 100 * np.array(compare_with_first(accuracies))
+    best = mean.argmax()
+    lines = [
+        f"Compared with rate {names[0]}, by validation accuracy ({count(epochs, 'epoch')}, {seeds}):"
+    ]
+    if len(accuracies) < 3:
+        highest = f"rate {names[best]}, {mean[best]:.2f} percentage points higher"
+        if best == 0:
+            highest = f"rate {names[0]} itself"
+        lines.append(f"  Highest is {highest}.")
+        lines.append("  How much of a difference is chance, three seeds or more can tell (SEEDS).")
+        return "\n".join(lines)
+
+    for words, chosen in judge_rates(mean, half_width).items():
+        lines.append(f"  {words.capitalize()}: {list_rates(rates, chosen) or 'none'}.")
+        if words == "better" and chosen.any():
+            low = mean[best] - half_width[best]
+            high = mean[best] + half_width[best]
+            gain = f"{mean[best]:.2f} percentage points, at {names[best]}"
+            lines.append(
+                f"    The largest gain is {gain} (95 % interval: {low:.2f} to {high:.2f})."
+            )
+        if words == "not told apart" and chosen.any():
+            unseen = f"{half_width[chosen].max():.2f} points"
+            lines.append(f"    With {seeds}, a difference above {unseen} would have shown there.")
+    return "\n".join(lines)
 
 
 # Figures
 MARKERS = "ov^sDP*X<>"
+SCALES = {"accuracy": "logit", "loss": "log"}  # room for differences near 1, and near 0
 ACCURACY_TICKS = [0.5, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998]
+LOSS_TICKS = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.4, 0.5]
+LOSS_TICKS += [0.7, 1, 2, 3, 5, 10, 100, 1000]
+TICKS = {"accuracy": ACCURACY_TICKS, "loss": LOSS_TICKS}
+LOOKS = {"better": ("tab:blue", "^"), "not told apart": ("gray", "o"), "worse": ("tab:red", "v")}
 
 
-def draw_lines(title: str, x_label: str, x: list[float], lines: dict[str, np.ndarray]) -> Figure:
-    """Draws accuracies over x, a line for each entry, in a panel for each normalization.
-
-    The accuracies are float [normalizations, seeds, x]. A line is the mean over the seeds, in a
-    band of one standard deviation.
-    """
+def make_panels(title: str, x_label: str) -> tuple[Figure, list[Axes]]:
+    """Returns a figure with a panel for each normalization; they share their vertical axis."""
     panels = len(NORMALIZATIONS)
     figure = Figure(figsize=(4 + 4 * panels, 5), dpi=150, layout="constrained")
     figure.suptitle(title, parse_math=False)
-    all_axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    all_axes = list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+    for axes, normalization in zip(all_axes, NORMALIZATIONS):
+        axes.set_title(f"{normalization or 'no'} normalization", fontsize="medium")
+        axes.set_xlabel(x_label)
+        axes.grid(alpha=0.3)
+    return figure, all_axes
+
+
+def draw_lines(
+    title: str, measure: str, x_label: str, x: list[float], lines: dict[str, np.ndarray]
+) -> Figure:
+    """Draws accuracies or losses, as `measure` says, over x: a line for each entry.
+
+    The entries are float [normalizations, seeds, x]. A line is the mean over the seeds, in a band
+    of one standard deviation.
+    """
+    figure, all_axes = make_panels(title, x_label)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.93, len(lines)))
     all_means = []
     for panel, axes in enumerate(all_axes):
-        axes.set_title(f"{NORMALIZATIONS[panel] or 'no'} normalization", fontsize="medium")
-        axes.set_xlabel(x_label)
-        axes.grid(alpha=0.3)
         looks = zip(colours, itertools.cycle(MARKERS))
-        for (label, accuracies), (colour, marker) in zip(lines.items(), looks):
-            values = accuracies[panel]
+        for (label, results), (colour, marker) in zip(lines.items(), looks):
+            values = results[panel]
             means = values.mean(axis=0)
             spread = values.std(axis=0, ddof=1) if len(values) > 1 else 0
             axes.plot(x, means, color=colour, marker=marker, markersize=4, label=label)
             axes.fill_between(x, means - spread, means + spread, color=colour, alpha=0.15, lw=0)
             all_means.append(means)
     first_axes = all_axes[0]  # the others share its vertical axis
-    first_axes.set_ylabel("accuracy")
-    stretch_accuracy_axis(first_axes, np.array(all_means))
+    first_axes.set_ylabel(measure)
+    stretch_axis(first_axes, measure, np.array(all_means))
     columns = math.ceil(len(lines) / 20)
     figure.legend(handles=first_axes.lines, loc="outside right center", ncols=columns)
     return figure
 
 
-def stretch_accuracy_axis(axes: Axes, accuracies: np.ndarray) -> None:
-    """Gives accuracies near 1 the room that their differences need, by a logit axis.
+def stretch_axis(axes: Axes, measure: str, values: np.ndarray) -> None:
+    """Gives small differences room: between accuracies near 1, or between losses near 0.
 
-    It cannot show 0 and 1; with those the axis stays as it is.
+    A logit axis cannot show 0 and 1, a logarithmic one nothing up to 0; with those it stays linear.
     """
-    low = accuracies.min()
-    high = accuracies.max()
-    if low <= 0 or high >= 1:
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:  # the loss of networks that diverged
         return
-    axes.set_yscale("logit")
-    if sum(low <= tick <= high for tick in ACCURACY_TICKS) >= 3:
-        axes.yaxis.set_major_locator(FixedLocator(ACCURACY_TICKS))
+    low = finite.min()
+    high = finite.max()
+    if low <= 0 or (measure == "accuracy" and high >= 1):
+        return
+    axes.set_yscale(SCALES[measure])
+    if sum(low <= tick <= high for tick in TICKS[measure]) >= 3:
+        axes.yaxis.set_major_locator(FixedLocator(TICKS[measure]))
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5, min_n_ticks=3))
     axes.yaxis.set_major_formatter("{x:.6g}")
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def draw_epochs(title: str, rates: list[float], accuracies: np.ndarray) -> Figure:
+def draw_epochs(title: str, measure: str, rates: list[float], values: np.ndarray) -> Figure:
     """Draws a line for each rate over the epochs: float [normalizations, seeds, rates, epochs]."""
     lines = {}
     for row, name in enumerate(name_rates(rates)):
-        lines[f"rate {name}"] = accuracies[:, :, row]
-    figure = draw_lines(title, "epoch", range(1, EPOCHS + 1), lines)
+        lines[f"rate {name}"] = values[:, :, row]
+    figure = draw_lines(title, measure, "epoch", range(1, EPOCHS + 1), lines)
     for axes in figure.axes:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -612,7 +672,51 @@ def draw_rates(title: str, rates: list[float], final: np.ndarray) -> Figure:
         "training, dropout off": final["accuracy_dropout_off"],
         "validation, dropout off": final["val_accuracy"],
     }
-    return draw_lines(title, "dropout rate", rates, lines)
+    return draw_lines(title, "accuracy", "dropout rate", rates, lines)
+
+
+def draw_differences(title: str, rates: list[float], accuracies: np.ndarray) -> Figure:
+    """Draws each rate's accuracy minus the first one's: float [normalizations, seeds, rates]."""
+    first = f"rate {name_rates(rates)[0]}"
+    figure, all_axes = make_panels(title, "dropout rate")
+    for axes, values in zip(all_axes, accuracies):
+        level = f"{first}: {100 * values[:, 0].mean():.2f} %"
+        axes.set_title(f"{axes.get_title()}\n{level}", fontsize="medium")
+    all_axes[0].set_ylabel(f"validation accuracy minus that of {first}\n(percentage points)")
+    draw_comparisons(all_axes, rates, accuracies)
+    figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def draw_comparisons(all_axes: list[Axes], rates: list[float], accuracies: np.ndarray) -> None:
+    """Fills panels that share their vertical axis: float [panels, seeds, rates].
+
+    The axis has room for every gain, and for losses up to three times as large. What lies further
+    down is cut and written, for half of the rates at most.
+    """
+    comparisons = [100 * np.array(compare_with_first(values)) for values in accuracies]
+    means, half_widths = np.array(comparisons).swapaxes(0, 1)
+    bars = np.where(np.isfinite(half_widths), half_widths, 0)
+    highest = (means + bars).max()
+    ends = means - bars
+    lowest = max(ends.min(), min(-3 * highest, np.median(ends)))
+    margin = 0.06 * (highest - lowest) + 0.001
+    all_axes[0].set_ylim(lowest - margin, highest + margin)
+    first = f"rate {name_rates(rates)[0]}"
+    x = np.array(rates)
+    for axes, mean, half_width, bar in zip(all_axes, means, half_widths, bars):
+        axes.plot(x, np.zeros(len(x)), color="black", lw=1)
+        axes.plot(x[0], 0, color="black", marker="s", linestyle="none", label=first)
+        far = mean < lowest
+        for words, chosen in judge_rates(mean, half_width).items():
+            colour, marker = LOOKS[words]
+            look = {"color": colour, "marker": marker, "linestyle": "none", "capsize": 3}
+            near = chosen & ~far
+            axes.errorbar(x[near], mean[near], bar[near], label=words, **look)
+            for row in np.flatnonzero(chosen & far):
+                text = f"{mean[row]:.1f} →".replace("-", "−")  # turned, the arrow points down
+                axes.text(x[row], lowest, text, color=colour, rotation=270, ha="center")
+        axes.xaxis.set_major_locator(MaxNLocator(10))
 
 
 def as_image(figure: Figure) -> bytes:
@@ -627,13 +731,20 @@ def as_image(figure: Figure) -> bytes:
 def draw_figures(data_name: str, history: np.ndarray, final: np.ndarray) -> dict[str, bytes]:
     """Returns the figures by file name. The arrays are those that `empty_records` describes."""
     rates = sorted_rates()
-    training = f"{data_name}: training accuracy, dropout on"
-    validation = f"{data_name}: validation accuracy, dropout off"
-    last = f"{data_name}: accuracy after epoch {EPOCHS}"
+    run = f"{data_name}, {count(EPOCHS, 'epoch')}, {count(len(SEEDS), 'seed')}"
+    training = f"{run}: training accuracy, dropout on"
+    validation = f"{run}: validation accuracy, dropout off"
+    loss = f"{run}: validation loss, dropout off"
+    last = f"{run}: accuracy after the last epoch"
+    difference = f"{run}: does dropout help? 95 % intervals, for all rates at once"
+    if len(SEEDS) < 3:
+        difference = f"{run}: does dropout help? No intervals: these take three seeds"
     figures = {
-        "accuracy": draw_epochs(training, rates, history["accuracy"]),
-        "val_accuracy": draw_epochs(validation, rates, history["val_accuracy"]),
+        "accuracy": draw_epochs(training, "accuracy", rates, history["accuracy"]),
+        "val_accuracy": draw_epochs(validation, "accuracy", rates, history["val_accuracy"]),
+        "val_loss": draw_epochs(loss, "loss", rates, history["val_loss"]),
         "rates": draw_rates(last, rates, final),
+        "difference": draw_differences(difference, rates, final["val_accuracy"]),
     }
     return {f"{kind}.{FIGURE_FORMAT}": as_image(figure) for kind, figure in figures.items()}
 
@@ -826,7 +937,7 @@ def write_results(data_name: str, history: np.ndarray, final: np.ndarray) -> Non
     for normalization, results in zip(NORMALIZATIONS, final):
         print(f"\nAfter epoch {EPOCHS}, {normalization or 'no'} normalization, accuracy in %")
         print(final_table(rates, results))
-        print(verdict(rates, results["val_accuracy"]))
+        print(verdict(rates, results["val_accuracy"], EPOCHS))
 
     key_names = ["normalization", "seed", "dropout_rate"]
     normalizations = [normalization or "none" for normalization in NORMALIZATIONS]
@@ -956,7 +1067,7 @@ def main() -> None:
         check_network(network, pixels, classes)
         network.summary()
         for j, seed in enumerate(SEEDS):
-            missing = np.isnan(final["val_loss"][:, :, 0])
+            missing = np.isnan(final["val_accuracy"][:, :, 0])
             if missing[i, j]:
                 sweep = Sweep(normalization, seed, rates, pixels, classes)
                 history[i, j], final[i, j] = train_sweep(sweep, data, int(missing.sum()))

@@ -16,7 +16,8 @@ from conftest import SCRIPT, contents, load, run
 import dropout_sweep
 
 RATES, SEEDS, EPOCHS, PANELS = [0.0, 0.4, 0.8], [0, 5, 6], [1, 2], ["layer", "none"]
-OUTPUTS = ["accuracy.png", "final.csv", "history.csv", "rates.png", "val_accuracy.png"]
+FIGURES = ["accuracy.png", "difference.png", "rates.png", "val_accuracy.png", "val_loss.png"]
+OUTPUTS = sorted([*FIGURES, "final.csv", "history.csv"])
 KEYS = ["normalization", "seed", "dropout_rate", "epoch"]
 HISTORY = ["accuracy", "val_accuracy", "loss", "val_loss"]
 FINAL = ["accuracy", "accuracy_dropout_off", "val_accuracy", "val_loss"]
@@ -79,32 +80,113 @@ def test_figures_show_what_the_files_hold_at_every_run(several, tmp_path, monkey
     folder, _, constants, history, final = several
     module = load(tmp_path, **constants, FIGURES_DIR=str(tmp_path / "figures"))
     figures = []
-    draw_lines = module.draw_lines
+    as_image = module.as_image
     monkeypatch.setattr(
-        module, "draw_lines", lambda *args: figures.append(draw_lines(*args)) or figures[-1]
+        module, "as_image", lambda figure: figures.append(figure) or as_image(figure)
     )
     module.main()
     assert contents(tmp_path) == contents(folder)
     assert history["layer", "5", "0.4", "2"][0] != history["layer", "6", "0.4", "2"][0]
-    titles = ["training accuracy, dropout on", "validation accuracy, dropout off"]
-    names = [f"rate {rate}" for rate in RATES]
-    for column, (figure, title) in enumerate(zip(figures, titles)):
-        assert figure.get_suptitle() == f"digits: {title}"
-        assert [text.get_text() for text in figure.legends[0].get_texts()] == names
+    titles = [
+        "training accuracy, dropout on",
+        "validation accuracy, dropout off",
+        "validation loss, dropout off",
+        "accuracy after the last epoch",
+        "does dropout help? 95 % intervals, for all rates at once",
+    ]
+    for figure, title in zip(figures, titles, strict=True):
+        assert figure.get_suptitle() == f"digits, 2 epochs, 3 seeds: {title}"
         for axes, panel in zip(figure.axes, PANELS, strict=True):
-            assert axes.get_title() == f"{panel.replace('none', 'no')} normalization"
+            words = f"{panel.replace('none', 'no')} normalization"
+            assert axes.get_title().split("\n")[0] == words
+    names = [f"rate {rate}" for rate in RATES]
+    for column, figure in zip(("accuracy", "val_accuracy", "val_loss"), figures):
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == names
+        assert figure.axes[0].get_ylabel() == column.removeprefix("val_")
+        for axes, panel in zip(figure.axes, PANELS):
             bands = axes.collections
             for line, band, rate in zip(axes.lines, bands, RATES, strict=True):
                 keys = [[(panel, s, str(rate), e) for e in ("1", "2")] for s in map(str, SEEDS)]
-                points = np.array([[history[key][column] for key in row] for row in keys])
+                column_number = HISTORY.index(column)
+                points = np.array([[history[key][column_number] for key in row] for row in keys])
                 shows(line, band, EPOCHS, points)
     columns = {"training, dropout on": 0, "training, dropout off": 1, "validation, dropout off": 2}
-    for axes, panel in zip(figures[2].axes, PANELS, strict=True):
+    for axes, panel in zip(figures[3].axes, PANELS):
         for line, band in zip(axes.lines, axes.collections, strict=True):
-            keys = [[(panel, str(seed), str(rate)) for rate in RATES] for seed in SEEDS]
-            column = columns[line.get_label()]
-            points = np.array([[final[key][column] for key in row] for row in keys])
-            shows(line, band, RATES, points)
+            shows(line, band, RATES, at_the_end(final, panel, columns[line.get_label()]))
+    for axes, panel in zip(figures[4].axes, PANELS):
+        differences = 100 * at_the_end(final, panel, 2)
+        assert axes.get_title().endswith(f"rate 0.0: {differences[:, 0].mean():.2f} %")
+        differences -= differences[:, :1]
+        shown = [point[:2] for points in drawn(axes).values() for point in points]
+        np.testing.assert_allclose(
+            sorted(shown), np.column_stack([RATES, differences.mean(axis=0)])[1:], atol=2e-4
+        )
+
+
+def at_the_end(final, panel: str, column: int) -> np.ndarray:
+    """Returns a column of final.csv: float [seeds, rates]."""
+    keys = [[(panel, str(seed), str(rate)) for rate in RATES] for seed in SEEDS]
+    return np.array([[final[key][column] for key in row] for row in keys])
+
+
+def drawn(axes) -> dict[str, list]:
+    """Returns the (rate, difference, half-width) that a panel shows, by the words of the legend."""
+    points = {}
+    for container in axes.containers:
+        line, _, (bars,) = container
+        lengths = [(segment[1][1] - segment[0][1]) / 2 for segment in bars.get_segments()]
+        points[container.get_label()] = list(zip(*line.get_data(), lengths, strict=True))
+    return points
+
+
+def test_the_difference_figure_answers_the_question(monkeypatch):
+    monkeypatch.setattr(dropout_sweep, "NORMALIZATIONS", ["layer"])
+    rates = [0.0, 0.2, 0.4, 0.6, 0.8, 0.9]
+    means = np.array([0.970, 0.975, 0.970, 0.965, 0.960, 0.800])
+    accuracies = means + np.random.default_rng(1).normal(scale=0.0005, size=[1, 9, 6])
+    mean, half_width = 100 * np.array(dropout_sweep.compare_with_first(accuracies[0]))
+    figure = dropout_sweep.draw_differences("title", rates, accuracies)
+    (axes,) = figure.axes
+    rows = {"better": [1], "not told apart": [2], "worse": [3, 4]}
+    for words, points in drawn(axes).items():
+        wanted = [(rates[row], mean[row], half_width[row]) for row in rows[words]]
+        np.testing.assert_allclose(points, wanted)
+    looks = {(c.lines[0].get_color(), c.lines[0].get_marker()) for c in axes.containers}
+    assert len({colour for colour, _ in looks}) == len({marker for _, marker in looks}) == 3
+    # Rate 0.9 lies 17 points down: it is written, and leaves the room to the others.
+    (text,) = axes.texts
+    assert text.get_position()[0] == 0.9 and text.get_text() == f"−{-mean[5]:.1f} →"
+    lowest, highest = axes.get_ylim()
+    assert lowest < (mean - half_width)[:5].min() and lowest > -2
+    assert highest > (mean + half_width).max()
+    figure.draw_without_rendering()
+    words = [entry.get_text() for entry in figure.legends[0].get_texts()]
+    assert words == ["rate 0.0", "better", "not told apart", "worse"]
+    assert not figure.legends[0].get_window_extent().overlaps(axes.bbox)
+
+
+@pytest.mark.parametrize(
+    "accuracies", [[0.97], [0.97, 0.97], [0.97, 0.9, 0.8, 0.7], [0.7, 0.8, 0.9]]
+)
+def test_the_difference_figure_of_one_seed_claims_nothing(accuracies, monkeypatch):
+    monkeypatch.setattr(dropout_sweep, "NORMALIZATIONS", ["layer"])
+    rates = [0.5, 0.6, 0.7, 0.8][: len(accuracies)]
+    figure = dropout_sweep.draw_differences("title", rates, np.array([[accuracies]]))
+    points = drawn(figure.axes[0])
+    assert not points["better"] and not points["worse"]
+    assert all(length == 0 for _, _, length in points["not told apart"])
+    assert len(points["not told apart"]) + len(figure.axes[0].texts) == len(rates) - 1
+    assert figure.axes[0].get_title().endswith(f"rate 0.5: {100 * accuracies[0]:.2f} %")
+
+
+def test_the_title_says_when_there_are_no_intervals(monkeypatch):
+    monkeypatch.setattr(dropout_sweep, "as_image", lambda figure: figure.get_suptitle())
+    records = [np.zeros_like(record) for record in dropout_sweep.empty_records()]
+    title = dropout_sweep.draw_figures("mnist", *records)["difference.png"]
+    assert (
+        title == "mnist, 10 epochs, 1 seed: does dropout help? No intervals: these take three seeds"
+    )
 
 
 def shows(line, band, x, points) -> None:
@@ -119,15 +201,18 @@ def shows(line, band, x, points) -> None:
         )
 
 
-RANGES = [(0.9717, 0.9741), (0.97, 0.97), (0.1, 0.9999), (0.93, 0.979), (0.5, 1), (0, 0.1)]
+RANGES = [("accuracy", 0.9717, 0.9741), ("accuracy", 0.97, 0.97), ("accuracy", 0.1, 0.9999)]
+RANGES += [("accuracy", 0.93, 0.979), ("accuracy", 0.5, 1), ("accuracy", 0, 0.1)]
+RANGES += [("loss", 0.07, 1.3), ("loss", 0.08, 0.081), ("loss", 1e-6, 2e-6), ("loss", 0, 3)]
+RANGES += [("loss", -1, 2), ("loss", 2.3, 800), ("loss", 0.07, np.inf), ("loss", 1, 1e9)]
 
 
-@pytest.mark.parametrize("low, high", RANGES)
-def test_at_least_three_ticks_are_labelled(low, high, tmp_path):
-    means = np.linspace(low, high, 20).reshape(10, 1, 1, 2)
-    lines = {str(row): accuracies for row, accuracies in enumerate(means)}
-    figure = dropout_sweep.draw_lines("a$b$c", "epoch", [1, 2], lines)
-    figure.savefig(tmp_path / "figure.png")
+@pytest.mark.parametrize("measure, low, high", RANGES)
+def test_at_least_three_ticks_are_labelled(measure, low, high):
+    means = np.append(np.linspace(low, min(high, 9), 19), high).reshape(10, 1, 1, 2)
+    lines = {str(row): values for row, values in enumerate(means)}
+    figure = dropout_sweep.draw_lines("a$b$c", measure, "epoch", [1, 2], lines)
+    figure.draw_without_rendering()
     (axes,), (bottom, top) = figure.axes, figure.axes[0].get_ylim()
     ticks = [t for t in axes.yaxis.get_major_ticks() if bottom <= t.get_loc() <= top]
     texts = [tick.label1.get_text().replace("\N{MINUS SIGN}", "-") for tick in ticks]
@@ -170,7 +255,7 @@ def test_figures_in_another_format(kind, start, digits, tmp_path, monkeypatch):
     module = load(tmp_path, **constants, FIGURES_DIR=str(tmp_path / "figures"))
     module.main()
     files = contents(tmp_path)
-    assert [content[:4] for name, content in files.items() if kind in name] == [start[:4]] * 3
+    assert [content[:4] for name, content in files.items() if kind in name] == [start[:4]] * 5
     assert not any("png" in name for name in files)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")  # another day
     module.main()
