@@ -60,3 +60,16 @@ def run(folder: Path, *edits, **options: object) -> tuple[int, str, str]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "figures").glob("*")}
+
+
+def committed_runs() -> dict[str, np.ndarray]:
+    """Returns what the runs behind the README recorded, by run: HISTORY [seeds, rates, epochs]."""
+    runs = {}
+    for folder in ("thirty_epochs", "hidden_dropout"):
+        path = SCRIPT.parent / "figures" / folder / "network_dropout_mnist_history.csv"
+        rows = np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii")
+        for normalization in dict.fromkeys(rows["normalization"]):
+            name = "hidden" if folder == "hidden_dropout" else normalization
+            run = rows[rows["normalization"] == normalization]
+            runs[name] = run[list(dropout_sweep.HISTORY.names)].reshape(20, 10, 30)
+    return runs

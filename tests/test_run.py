@@ -180,13 +180,14 @@ def test_the_difference_figure_of_one_seed_claims_nothing(accuracies, monkeypatc
     assert figure.axes[0].get_title().endswith(f"rate 0.5: {100 * accuracies[0]:.2f} %")
 
 
-def test_the_title_says_when_there_are_no_intervals(monkeypatch):
+@pytest.mark.parametrize("seeds, number", [([3], "1 seed"), ([3, 4], "2 seeds")])
+def test_the_title_says_when_there_are_no_intervals(seeds, number, monkeypatch):
+    monkeypatch.setattr(dropout_sweep, "SEEDS", seeds)
     monkeypatch.setattr(dropout_sweep, "as_image", lambda figure: figure.get_suptitle())
     records = [np.zeros_like(record) for record in dropout_sweep.empty_records()]
     title = dropout_sweep.draw_figures("mnist", *records)["difference.png"]
-    assert (
-        title == "mnist, 10 epochs, 1 seed: does dropout help? No intervals: these take three seeds"
-    )
+    question = "does dropout help? No intervals: these take three seeds"
+    assert title == f"mnist, 10 epochs, {number}: {question}"
 
 
 def shows(line, band, x, points) -> None:
@@ -204,7 +205,7 @@ def shows(line, band, x, points) -> None:
 RANGES = [("accuracy", 0.9717, 0.9741), ("accuracy", 0.97, 0.97), ("accuracy", 0.1, 0.9999)]
 RANGES += [("accuracy", 0.93, 0.979), ("accuracy", 0.5, 1), ("accuracy", 0, 0.1)]
 RANGES += [("loss", 0.07, 1.3), ("loss", 0.08, 0.081), ("loss", 1e-6, 2e-6), ("loss", 0, 3)]
-RANGES += [("loss", -1, 2), ("loss", 2.3, 800), ("loss", 0.07, np.inf), ("loss", 1, 1e9)]
+RANGES += [("loss", -1, 2), ("loss", 2.3, 800), ("loss", 0.07, np.inf), ("loss", np.nan, np.nan)]
 
 
 @pytest.mark.parametrize("measure, low, high", RANGES)
@@ -213,6 +214,8 @@ def test_at_least_three_ticks_are_labelled(measure, low, high):
     lines = {str(row): values for row, values in enumerate(means)}
     figure = dropout_sweep.draw_lines("a$b$c", measure, "epoch", [1, 2], lines)
     figure.draw_without_rendering()
+    stretched = {"accuracy": 0 < low and high < 1, "loss": low > 0}[measure]
+    assert (figure.axes[0].get_yscale() in ("logit", "log")) == stretched
     (axes,), (bottom, top) = figure.axes, figure.axes[0].get_ylim()
     ticks = [t for t in axes.yaxis.get_major_ticks() if bottom <= t.get_loc() <= top]
     texts = [tick.label1.get_text().replace("\N{MINUS SIGN}", "-") for tick in ticks]
