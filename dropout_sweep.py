@@ -534,13 +534,16 @@ def list_rates(rates: list[float], chosen: np.ndarray) -> str:
     return ", ".join(parts)
 
 
-def judge_rates(mean: np.ndarray, half_width: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns which rates are better than the first, which worse, which neither: bool [rates]."""
+def judge_rates(mean: np.ndarray, half_width: np.ndarray) -> list[np.ndarray]:
+    """Returns which rates are better than the first, not told apart from it, worse: bool [rates].
+
+    Better or worse is a rate whose interval, mean minus and plus half-width, leaves out 0.
+    """
     better = mean > half_width
     worse = mean < -half_width
-    level = ~better & ~worse
-    level[0] = False  # it is the first itself
-    return {"better": better, "not told apart": level, "worse": worse}
+    not_told_apart = ~better & ~worse
+    not_told_apart[0] = False  # it is the first itself
+    return [better, not_told_apart, worse]
 
 
 def count(number: int, noun: str) -> str:
@@ -554,11 +557,10 @@ def verdict(rates: list[float], accuracies: np.ndarray, epochs: int) -> str:
     if len(rates) == 1:
         return f"There is no other rate to compare {names[0]} with."
     seeds = count(len(accuracies), "seed")
-    mean, half_width = 100 * np.array(compare_with_first(accuracies))
+    run = f"{count(epochs, 'epoch')}, {seeds}"
+    lines = [f"Compared with rate {names[0]}, by validation accuracy ({run}):"]
+    mean, half_width = compare_with_first(100 * accuracies)
     best = mean.argmax()
-    lines = [
-        f"Compared with rate {names[0]}, by validation accuracy ({count(epochs, 'epoch')}, {seeds}):"
-    ]
     if len(accuracies) < 3:
         highest = f"rate {names[best]}, {mean[best]:.2f} percentage points higher"
         if best == 0:
@@ -567,18 +569,18 @@ def verdict(rates: list[float], accuracies: np.ndarray, epochs: int) -> str:
         lines.append("  How much of a difference is chance, three seeds or more can tell (SEEDS).")
         return "\n".join(lines)
 
-    for words, chosen in judge_rates(mean, half_width).items():
-        lines.append(f"  {words.capitalize()}: {list_rates(rates, chosen) or 'none'}.")
-        if words == "better" and chosen.any():
-            low = mean[best] - half_width[best]
-            high = mean[best] + half_width[best]
-            gain = f"{mean[best]:.2f} percentage points, at {names[best]}"
-            lines.append(
-                f"    The largest gain is {gain} (95 % interval: {low:.2f} to {high:.2f})."
-            )
-        if words == "not told apart" and chosen.any():
-            unseen = f"{half_width[chosen].max():.2f} points"
-            lines.append(f"    With {seeds}, a difference above {unseen} would have shown there.")
+    better, not_told_apart, worse = judge_rates(mean, half_width)
+    lines.append(f"  Better: {list_rates(rates, better) or 'none'}.")
+    if better.any():
+        gain = f"{mean[best]:.2f} percentage points at {names[best]}"
+        low = mean[best] - half_width[best]
+        high = mean[best] + half_width[best]
+        lines.append(f"    Largest gain: {gain} (95 % interval {low:.2f} to {high:.2f}).")
+    lines.append(f"  Not told apart: {list_rates(rates, not_told_apart) or 'none'}.")
+    if not_told_apart.any():
+        shown = f"{half_width[not_told_apart].max():.2f} points"
+        lines.append(f"    With {seeds}, a difference above {shown} would have shown there.")
+    lines.append(f"  Worse: {list_rates(rates, worse) or 'none'}.")
     return "\n".join(lines)
 
 
@@ -586,8 +588,7 @@ def verdict(rates: list[float], accuracies: np.ndarray, epochs: int) -> str:
 MARKERS = "ov^sDP*X<>"
 SCALES = {"accuracy": "logit", "loss": "log"}  # room for differences near 1, and near 0
 ACCURACY_TICKS = [0.5, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998]
-LOSS_TICKS = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.4, 0.5]
-LOSS_TICKS += [0.7, 1, 2, 3, 5, 10, 100, 1000]
+LOSS_TICKS = [0.02, 0.04, 0.06, 0.07, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.4, 0.6, 1, 2, 5, 10, 100]
 TICKS = {"accuracy": ACCURACY_TICKS, "loss": LOSS_TICKS}
 LOOKS = {"better": ("tab:blue", "^"), "not told apart": ("gray", "o"), "worse": ("tab:red", "v")}
 
@@ -694,8 +695,9 @@ def draw_comparisons(all_axes: list[Axes], rates: list[float], accuracies: np.nd
     The axis has room for every gain, and for losses up to three times as large. What lies further
     down is cut and written, for half of the rates at most.
     """
-    comparisons = [100 * np.array(compare_with_first(values)) for values in accuracies]
-    means, half_widths = np.array(comparisons).swapaxes(0, 1)
+    comparisons = np.array([compare_with_first(100 * values) for values in accuracies])
+    means = comparisons[:, 0]
+    half_widths = comparisons[:, 1]
     bars = np.where(np.isfinite(half_widths), half_widths, 0)
     highest = (means + bars).max()
     ends = means - bars
@@ -708,8 +710,8 @@ def draw_comparisons(all_axes: list[Axes], rates: list[float], accuracies: np.nd
         axes.plot(x, np.zeros(len(x)), color="black", lw=1)
         axes.plot(x[0], 0, color="black", marker="s", linestyle="none", label=first)
         far = mean < lowest
-        for words, chosen in judge_rates(mean, half_width).items():
-            colour, marker = LOOKS[words]
+        looks = zip(LOOKS.items(), judge_rates(mean, half_width), strict=True)
+        for (words, (colour, marker)), chosen in looks:
             look = {"color": colour, "marker": marker, "linestyle": "none", "capsize": 3}
             near = chosen & ~far
             axes.errorbar(x[near], mean[near], bar[near], label=words, **look)
