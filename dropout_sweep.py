@@ -692,8 +692,8 @@ def draw_differences(title: str, rates: list[float], accuracies: np.ndarray) -> 
 def draw_comparisons(all_axes: list[Axes], rates: list[float], accuracies: np.ndarray) -> None:
     """Fills panels that share their vertical axis: float [panels, seeds, rates].
 
-    The axis has room for every gain, and for losses up to three times as large. What lies further
-    down is cut and written, for half of the rates at most.
+    The axis has room for every gain, for losses up to three times as large, and for more than half
+    of the rates. What lies further down is cut and written.
     """
     comparisons = np.array([compare_with_first(100 * values) for values in accuracies])
     means = comparisons[:, 0]
@@ -701,7 +701,8 @@ def draw_comparisons(all_axes: list[Axes], rates: list[float], accuracies: np.nd
     bars = np.where(np.isfinite(half_widths), half_widths, 0)
     highest = (means + bars).max()
     ends = means - bars
-    lowest = max(ends.min(), min(-3 * highest, np.median(ends)))
+    middle = np.quantile(ends, 0.5, method="lower")
+    lowest = max(ends.min(), min(-3 * highest, middle))
     margin = 0.06 * (highest - lowest) + 0.001
     all_axes[0].set_ylim(lowest - margin, highest + margin)
     first = f"rate {name_rates(rates)[0]}"
@@ -738,9 +739,10 @@ def draw_figures(data_name: str, history: np.ndarray, final: np.ndarray) -> dict
     validation = f"{run}: validation accuracy, dropout off"
     loss = f"{run}: validation loss, dropout off"
     last = f"{run}: accuracy after the last epoch"
-    difference = f"{run}: does dropout help? 95 % intervals, for all rates at once"
+    intervals = "95 % intervals, for all rates at once"
     if len(SEEDS) < 3:
-        difference = f"{run}: does dropout help? No intervals: these take three seeds"
+        intervals = "no intervals: these take three seeds"
+    difference = f"{run}: does dropout help?\n({intervals})"
     figures = {
         "accuracy": draw_epochs(training, "accuracy", rates, history["accuracy"]),
         "val_accuracy": draw_epochs(validation, "accuracy", rates, history["val_accuracy"]),

@@ -1,45 +1,49 @@
 """The README says what the committed runs carry: its numbers are computed again from their CSVs."""
 
-import csv
 import re
 
 import numpy as np
-from conftest import SCRIPT
+from conftest import SCRIPT, committed_runs
+
+import dropout_sweep
 
 README = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
-WORDS, RATES = " ".join(README.split()), [row / 10 for row in range(10)]
+WORDS = " ".join(README.split())
+RATES = dropout_sweep.sorted_rates()
+RUNS = committed_runs()  # of thirty epochs and twenty seeds
 
 
-def final(run: str) -> np.ndarray:
-    """Returns percentages after the last epoch, and the gap: float [seeds, rates, 4]."""
-    folder = "hidden_dropout" if run == "hidden" else "twenty_seeds"
-    name = {"no": "none", "hidden": "layer"}.get(run, run)
-    path = SCRIPT.parent / "figures" / folder / "network_dropout_mnist_final.csv"
-    rows = list(csv.reader(path.read_text(encoding="ascii").splitlines()))[1:]
-    values = np.array([row[3:] for row in rows if row[0] == name], float).reshape(-1, 10, 3) * 100
-    return np.concatenate([values, values[..., 1:2] - values[..., 2:]], axis=-1)
+def values(run: str, epoch: int, measure: str = "val_accuracy") -> np.ndarray:
+    """Returns accuracies in % or losses after this epoch: float [seeds, rates]."""
+    return RUNS[run][measure][:, :, epoch - 1] * (100 if "accuracy" in measure else 1)
 
 
-def test_the_table():
-    columns = [*np.moveaxis(final("layer")[..., :3], 2, 0), final("hidden")[..., 2]]
-    for row, rate in enumerate(RATES):
-        cells = [f"{c[:, row].mean():.2f}±{c[:, row].std(ddof=1):.2f}" for c in columns]
-        assert f"| {rate} | {' | '.join(cells)} |" in README
+def level(run: str, epoch: int, rate: float, measure: str = "val_accuracy") -> str:
+    mean = values(run, epoch, measure)[:, RATES.index(rate)].mean()
+    return f"{mean:.2f}" if "accuracy" in measure else f"{mean:.3f}"
 
 
-def test_differences():
-    # Paired differences, as in: layer normalization, validation, rate 0.0 to 0.1: +0.27 ± 0.15
-    words = r"(\w+) \w+, (validation|gap), rate (0\.\d) to (0\.\d): (\S+ ± \d\.\d\d)"
-    assert len(re.findall(words, WORDS)) >= 8
-    for run, what, low, high, expected in re.findall(words, WORDS):
-        values = final(run)[..., {"validation": 2, "gap": 3}[what]]
-        difference = values[:, RATES.index(float(high))] - values[:, RATES.index(float(low))]
-        text = f"{difference.mean():+.2f} ± {difference.std(ddof=1):.2f}"
-        assert text.replace("-", "−") == expected
+def as_text(mean: float, half_width: float, digits: int) -> str:
+    return f"{mean:+.{digits}f} ± {half_width:.{digits}f}".replace("-", "−")
 
 
-def test_figures_and_commands():
-    for name in re.findall(r"\((figures/[^)]+)\)", README):
-        assert (SCRIPT.parent / name).exists()
-    for command in (" && python dropout_sweep.py", " pytest && python -m pytest"):
-        assert f"\n    python -m pip install -r requirements.txt{command}\n" in README
+def difference(run: str, epoch: int, rate: float, measure: str = "val_accuracy") -> str:
+    """Returns a rate's difference from rate 0.0, with its interval, as the README writes it."""
+    mean, half_width = dropout_sweep.compare_with_first(values(run, epoch, measure))
+    row = RATES.index(rate)
+    return as_text(mean[row], half_width[row], 2 if "accuracy" in measure else 3)
+
+
+def change(first: np.ndarray, second: np.ndarray, digits: int = 2) -> str:
+    """Returns how much one of two results, float [seeds], differs from the other."""
+    mean, half_width = dropout_sweep.compare_with_first(np.column_stack([first, second]))
+    return as_text(mean[1], half_width[1], digits)
+
+
+def judged(run: str, epoch: int, kind: str, measure: str = "val_accuracy") -> str:
+    """Returns the rates that are better than rate 0.0 ("better"), or worse, or not told apart."""
+    sign = 1 if "accuracy" in measure else -1  # a loss is better where it is lower
+    mean, half_width = dropout_sweep.compare_with_first(sign * values(run, epoch, measure))
+    chosen = dropout_sweep.judge_rates(mean, half_width)
+    row = ["better", "not told apart", "worse"].index(kind)
+    return dropout_sweep.list_rates(RATES, chosen[row])

@@ -92,7 +92,7 @@ def test_figures_show_what_the_files_hold_at_every_run(several, tmp_path, monkey
         "validation accuracy, dropout off",
         "validation loss, dropout off",
         "accuracy after the last epoch",
-        "does dropout help? 95 % intervals, for all rates at once",
+        "does dropout help?\n(95 % intervals, for all rates at once)",
     ]
     for figure, title in zip(figures, titles, strict=True):
         assert figure.get_suptitle() == f"digits, 2 epochs, 3 seeds: {title}"
@@ -176,6 +176,7 @@ def test_the_difference_figure_of_one_seed_claims_nothing(accuracies, monkeypatc
     points = drawn(figure.axes[0])
     assert not points["better"] and not points["worse"]
     assert all(length == 0 for _, _, length in points["not told apart"])
+    assert len(points["not told apart"]) >= len(rates) // 2
     assert len(points["not told apart"]) + len(figure.axes[0].texts) == len(rates) - 1
     assert figure.axes[0].get_title().endswith(f"rate 0.5: {100 * accuracies[0]:.2f} %")
 
@@ -186,7 +187,7 @@ def test_the_title_says_when_there_are_no_intervals(seeds, number, monkeypatch):
     monkeypatch.setattr(dropout_sweep, "as_image", lambda figure: figure.get_suptitle())
     records = [np.zeros_like(record) for record in dropout_sweep.empty_records()]
     title = dropout_sweep.draw_figures("mnist", *records)["difference.png"]
-    question = "does dropout help? No intervals: these take three seeds"
+    question = "does dropout help?\n(no intervals: these take three seeds)"
     assert title == f"mnist, 10 epochs, {number}: {question}"
 
 
