@@ -1,7 +1,5 @@
 """The README says what the committed runs carry: its numbers are computed again from their CSVs."""
 
-import re
-
 import numpy as np
 from conftest import SCRIPT, committed_runs
 
@@ -47,3 +45,11 @@ def judged(run: str, epoch: int, kind: str, measure: str = "val_accuracy") -> st
     chosen = dropout_sweep.judge_rates(mean, half_width)
     row = ["better", "not told apart", "worse"].index(kind)
     return dropout_sweep.list_rates(RATES, chosen[row])
+
+
+def test_the_run_of_ten_epochs_is_the_beginning_of_the_run_of_thirty():
+    folder = SCRIPT.parent / "figures"
+    name = "network_dropout_mnist_history.csv"
+    default = (folder / name).read_text(encoding="ascii").splitlines()
+    thirty = (folder / "thirty_epochs" / name).read_text(encoding="ascii").splitlines()
+    assert len(default) == 1 + 10 * 10 and set(default) <= set(thirty)
