@@ -47,6 +47,27 @@ def judged(run: str, epoch: int, kind: str, measure: str = "val_accuracy") -> st
     return dropout_sweep.list_rates(RATES, chosen[row])
 
 
+def first_better(run: str, rate: float) -> int:
+    """Returns the epoch from which on a rate is better than rate 0.0, every one to the last."""
+    epoch = 30
+    while f"{rate}" in rates_better(run, epoch - 1):
+        epoch -= 1
+    return epoch
+
+
+def rates_better(run: str, epoch: int) -> list[str]:
+    better, _, _ = dropout_sweep.judge_rates(*dropout_sweep.compare_with_first(values(run, epoch)))
+    return [str(rate) for rate, is_better in zip(RATES, better) if is_better]
+
+
+def final(run: str, column: str, rate: float) -> str:
+    """Returns a mean over the seeds from final.csv, in %."""
+    path = SCRIPT.parent / "figures" / "thirty_epochs" / "network_dropout_mnist_final.csv"
+    rows = np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii")
+    chosen = (rows["normalization"] == run) & (rows["dropout_rate"] == rate)
+    return f"{100 * rows[column][chosen].mean():.2f}"
+
+
 def test_the_run_of_ten_epochs_is_the_beginning_of_the_run_of_thirty():
     folder = SCRIPT.parent / "figures"
     name = "network_dropout_mnist_history.csv"
