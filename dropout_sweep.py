@@ -8,6 +8,9 @@ by epoch (accuracy.png, val_accuracy.png, val_loss.png, history.csv) and after t
 rate against rate 0.0 among them (difference.png, rates.png, final.csv). MNIST's test images serve
 for validation.
 
+With 20 seeds, rate 0.2 came out best after 10 epochs, 0.19 percentage points of validation accuracy
+above no dropout, and rate 0.4 after 30 epochs, 0.49 above.
+
 To try something else, change a constant below, or the network in `build_network`, and run it again.
 """
 

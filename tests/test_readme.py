@@ -115,6 +115,10 @@ def test_the_numbers_in_the_text():
         f"it gains {difference('none', 30, 0.3)}",
         f"30 epochs, {accuracy} % with dropout on and {dropout_off} % with it off",
     ]
+    gains = [difference("layer", 10, 0.2)[1:5], difference("layer", 30, 0.4)[1:5]]
+    docstring = " ".join(dropout_sweep.__doc__.split())
+    assert f"best after 10 epochs, {gains[0]} percentage points" in docstring
+    assert f"rate 0.4 after 30 epochs, {gains[1]} above" in docstring
     for claim in claims:
         assert claim in WORDS, claim
 
