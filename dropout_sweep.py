@@ -590,7 +590,7 @@ def verdict(rates: list[float], accuracies: np.ndarray, epochs: int) -> str:
 # Figures
 MARKERS = "ov^sDP*X<>"
 SCALES = {"accuracy": "logit", "loss": "log"}  # room for differences near 1, and near 0
-ACCURACY_TICKS = [0.5, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998]
+ACCURACY_TICKS = [0.5, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99, 0.995, 0.999, 0.9999]
 LOSS_TICKS = [0.02, 0.04, 0.06, 0.07, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.4, 0.6, 1, 2, 5, 10, 100]
 TICKS = {"accuracy": ACCURACY_TICKS, "loss": LOSS_TICKS}
 LOOKS = {"better": ("tab:blue", "^"), "not told apart": ("gray", "o"), "worse": ("tab:red", "v")}
@@ -620,38 +620,56 @@ def draw_lines(
     figure, all_axes = make_panels(title, x_label)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.93, len(lines)))
     all_means = []
+    all_spreads = []
     for panel, axes in enumerate(all_axes):
         looks = zip(colours, itertools.cycle(MARKERS))
         for (label, results), (colour, marker) in zip(lines.items(), looks):
             values = results[panel]
             means = values.mean(axis=0)
-            spread = values.std(axis=0, ddof=1) if len(values) > 1 else 0
+            spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(means))
             axes.plot(x, means, color=colour, marker=marker, markersize=4, label=label)
             axes.fill_between(x, means - spread, means + spread, color=colour, alpha=0.15, lw=0)
             all_means.append(means)
+            all_spreads.append(spread)
     first_axes = all_axes[0]  # the others share its vertical axis
     first_axes.set_ylabel(measure)
-    stretch_axis(first_axes, measure, np.array(all_means))
+    stretch_axis(first_axes, measure, np.array(all_means), np.array(all_spreads))
     columns = math.ceil(len(lines) / 20)
     figure.legend(handles=first_axes.lines, loc="outside right center", ncols=columns)
     return figure
 
 
-def stretch_axis(axes: Axes, measure: str, values: np.ndarray) -> None:
+def stretch_axis(axes: Axes, measure: str, means: np.ndarray, spreads: np.ndarray) -> None:
     """Gives small differences room: between accuracies near 1, or between losses near 0.
 
-    A logit axis cannot show 0 and 1, a logarithmic one nothing up to 0; with those it stays linear.
+    A logit axis cannot show 0 and 1, a logarithmic one nothing up to 0. Where a mean is there, the
+    axis stays linear; where a band reaches there, it is shown half of the way.
     """
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:  # the loss of networks that diverged
+    finite = np.isfinite(means)  # the loss of a network that diverges is not
+    means = means[finite]
+    spreads = spreads[finite]
+    if means.size == 0 or means.min() <= 0 or (measure == "accuracy" and means.max() >= 1):
         return
-    low = finite.min()
-    high = finite.max()
-    if low <= 0 or (measure == "accuracy" and high >= 1):
-        return
-    axes.set_yscale(SCALES[measure])
-    if sum(low <= tick <= high for tick in TICKS[measure]) >= 3:
-        axes.yaxis.set_major_locator(FixedLocator(TICKS[measure]))
+    lows = np.maximum(means - spreads, means / 2)
+    highs = means + spreads
+    if measure == "accuracy":
+        highs = np.minimum(highs, (means + 1) / 2)
+    low = lows.min()
+    high = highs.max()
+    axes.set_yscale(SCALES[measure], nonpositive="clip")
+    scale = axes.yaxis.get_transform()
+    bottom, top = scale.transform([low, high])
+    margin = 0.05 * (top - bottom) + 0.005
+    axes.set_ylim(scale.inverted().transform([bottom - margin, top + margin]))
+    ticks = []
+    last_place = -math.inf
+    for tick, place in zip(TICKS[measure], scale.transform(TICKS[measure])):
+        has_room = place - last_place > 0.04 * (top - bottom)
+        if bottom <= place <= top and has_room:
+            ticks.append(tick)
+            last_place = place
+    if len(ticks) >= 3:
+        axes.yaxis.set_major_locator(FixedLocator(ticks))
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5, min_n_ticks=3))
     axes.yaxis.set_major_formatter("{x:.6g}")

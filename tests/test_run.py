@@ -224,6 +224,27 @@ def test_at_least_three_ticks_are_labelled(measure, low, high):
     np.testing.assert_allclose(np.array(texts, float), [t.get_loc() for t in ticks], atol=1e-6)
 
 
+BANDS = [
+    ("accuracy", [[0.99, 0.9], [1, 0.9]]),  # of two seeds, up to above 1
+    ("accuracy", [[0.999, 0.9], [0.00001, 0.9]]),
+    ("loss", [[0.001, 0.5], [0.2, 0.5]]),
+]
+
+
+@pytest.mark.parametrize("measure, values", BANDS)
+def test_bands_that_reach_where_the_axis_ends_do_not_squeeze_the_lines(measure, values):
+    figure = dropout_sweep.draw_lines("", measure, "epoch", [1, 2], {"a": np.array([values])})
+    (axes,) = figure.axes
+    scale = axes.yaxis.get_transform()
+    bottom, top = scale.transform(np.array(axes.get_ylim()))
+    line = scale.transform(np.array(axes.lines[0].get_ydata()))
+    assert axes.get_yscale() in ("logit", "log")
+    assert bottom < line.min() and line.max() < top and np.ptp(line) > 0.3 * (top - bottom)
+    (band,) = axes.collections
+    (path,) = band.get_transform().transform_path(band.get_paths()[0]).to_polygons()
+    assert len(path) == len(band.get_paths()[0].vertices) - 1  # no corner is left out
+
+
 def test_the_table_of_ten_rates_fits_a_terminal(digits, tmp_path, capsys):
     module = load(tmp_path, DATA_FILE=digits, EPOCHS=2)
     data = module.load_data()[1]
