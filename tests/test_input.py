@@ -94,7 +94,7 @@ def test_other_types_shapes_and_places_that_work(tmp_path, monkeypatch):
     constants = {"DATA_FILE": "~/tiny.npz", "FIGURES_DIR": "~/figures", "SEEDS": range(2)}
     constants |= {"BATCH_SIZE": 10**9, "LEARNING_RATE": 1.0, "DROPOUT_RATES": (0, 0.5), "EPOCHS": 1}
     load(tmp_path, **constants).main()
-    assert len(contents(tmp_path)) == 5
+    assert len(contents(tmp_path)) == 7
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
