@@ -52,10 +52,8 @@ def judged(run: str, epoch: int, kind: str, measure: str = "val_accuracy") -> st
 
 def first_better(run: str, rate: float) -> int:
     """Returns the epoch from which on a rate is better than rate 0.0, every one to the last."""
-    epoch = 30
-    while f"{rate}" in rates_better(run, epoch - 1):
-        epoch -= 1
-    return epoch
+    worse = [epoch for epoch in range(1, 31) if str(rate) not in rates_better(run, epoch)]
+    return worse[-1] + 1
 
 
 def rates_better(run: str, epoch: int) -> list[str]:
@@ -110,15 +108,15 @@ def test_the_numbers_in_the_text():
         f"already reach {level('none', 10, 0.0)} %",
         f"at its best rate, {level('layer', 10, 0.2)} %",
         f"(difference {change(none_10[:, 0], layer_10[:, 2])})",
-        f"Normalizing the pixels costs {change(none_10[:, 0], layer_10[:, 0])} by itself",
+        f"Normalizing the pixels makes {change(none_10[:, 0], layer_10[:, 0])} by itself",
         f"After 30, {judged('none', 30, 'better')} are, and rate 0.3 there, {level('none', 30, 0.3)} %",
         f"it gains {difference('none', 30, 0.3)}",
         f"30 epochs, {accuracy} % with dropout on and {dropout_off} % with it off",
     ]
-    gains = [difference("layer", 10, 0.2)[1:5], difference("layer", 30, 0.4)[1:5]]
+    early, late = (difference(*place)[1:] for place in (("layer", 10, 0.2), ("layer", 30, 0.4)))
     docstring = " ".join(dropout_sweep.__doc__.split())
-    assert f"best after 10 epochs, {gains[0]} percentage points" in docstring
-    assert f"rate 0.4 after 30 epochs, {gains[1]} above" in docstring
+    assert f"best after 10 epochs, {early} percentage points" in docstring
+    assert f"rate 0.4 after 30 epochs, {late} above" in docstring
     for claim in claims:
         assert claim in WORDS, claim
 
@@ -145,10 +143,10 @@ def test_what_the_text_says_without_numbers():
     assert f"{highest:.2f}" == level("none", 30, 0.3)
     losses = values("layer", 30, "val_loss").mean(axis=0)
     assert 0.60 < losses[RATES.index(0.4)] / losses[0] < 0.70
-    assert values("hidden", 30, "val_loss").mean(axis=0).argmin() == RATES.index(0.3)
     at_30 = values("layer", 30)
     assert (at_30[:, RATES.index(0.4)] > at_30[:, 0]).all()
-    assert f"{100 - values('layer', 30, 'accuracy')[:, 0].min():.1f}" == "1.5"
+    lowest = values("layer", 30, "accuracy")[:, 0].min()
+    assert f"one with a training accuracy of {lowest:.1f} %" in WORDS
     half_width = dropout_sweep.compare_with_first(values("layer", 10))[1][RATES.index(0.2)]
     assert f"{half_width / dropout_sweep.critical_value(20, 10):.3f}" == "0.028"
 

@@ -1,6 +1,7 @@
 """The whole script, run as a user runs it: what it prints, draws and writes."""
 
 import csv
+import itertools
 import os
 import re
 import socket
@@ -222,6 +223,8 @@ def test_at_least_three_ticks_are_labelled(measure, low, high):
     texts = [tick.label1.get_text().replace("\N{MINUS SIGN}", "-") for tick in ticks]
     assert len(set(texts)) >= 3 and not figure.legends[0].get_window_extent().overlaps(axes.bbox)
     np.testing.assert_allclose(np.array(texts, float), [t.get_loc() for t in ticks], atol=1e-6)
+    boxes = [tick.label1.get_window_extent() for tick in ticks]
+    assert not any(box.overlaps(other) for box, other in itertools.combinations(boxes, 2))
 
 
 BANDS = [
