@@ -48,6 +48,7 @@ def load(folder: Path, *edits: tuple[str, str], **constants: object) -> ModuleTy
 
 def start(folder: Path, *edits, env: dict | None = None, **constants: object) -> subprocess.Popen:
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    options["errors"] = "replace"
     options |= {"cwd": folder, "env": os.environ | (env or {})}
     return subprocess.Popen([sys.executable, edit(folder, *edits, **constants)], **options)
 

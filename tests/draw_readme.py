@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 import dropout_sweep
 
-RATES = dropout_sweep.sorted_rates()
+RATES = dropout_sweep.DROPOUT_RATES
 PANELS = {
     "layer": "layer normalization",
     "batch": "batch normalization",
@@ -39,7 +39,7 @@ def draw_differences(runs: dict[str, np.ndarray]) -> Figure:
         axes.set_xlabel("dropout rate")
     figure.supylabel("validation accuracy minus that of rate 0.0 (percentage points)")
     figure.suptitle("Each rate against none: MNIST, 20 seeds, 95 % intervals")
-    dropout_sweep.draw_comparisons(all_axes, RATES, np.array(panels))
+    dropout_sweep.plot_comparisons(all_axes, RATES, np.array(panels))
     figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 

@@ -48,12 +48,12 @@ def main() -> None:
     train_images, train_labels, test_images, test_labels = map(tf.constant, arrays)
     right = []
     for seed in SEEDS:
-        sweep = dropout_sweep.Sweep("layer", seed, RATES, train_images.shape[1], 10)
+        networks = dropout_sweep.build_networks("layer", seed, RATES, train_images.shape[1], 10)
+        sweep = dropout_sweep.Sweep(networks, seed)
         for epoch in range(1, EPOCHS + 1):
-            order = np.random.default_rng([seed, epoch]).permutation(len(train_images))
-            sweep.train_epoch(train_images, train_labels, order, epoch)
-        pixels = dropout_sweep.scale_pixels(test_images)
-        outputs = [sweep.call(network, pixels) for network in sweep.networks]
+            indices = np.random.default_rng([seed, epoch]).permutation(len(train_images))
+            sweep.train_epoch(train_images, train_labels, indices, epoch)
+        outputs = [network(dropout_sweep.scale_pixels(test_images)) for network in networks]
         right.append(tf.argmax(outputs, axis=-1) == test_labels)
         print(f"seed {seed}", flush=True)
     percent = 100 * np.array(right, float)  # [seeds, rates, images]

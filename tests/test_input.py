@@ -1,5 +1,10 @@
 """Constants, files and places that cannot work: one sentence each, and nothing is lost."""
 
+import csv
+import io
+import shutil
+import sys
+
 import numpy as np
 import pytest
 from conftest import contents, load, run
@@ -37,8 +42,8 @@ CHANGES = [
     ({"y_train": Y.astype(str)}, "y_train <U21"),
 ]
 SENTENCES = {
-    "EPOCHS is 0; it may be a whole number from 1.": {"EPOCHS": 0},
-    "DATA_FILE is 'missing.npz'; it may be an .npz file with ": {"DATA_FILE": "missing.npz"},
+    "EPOCHS is 0; it must be a whole number from 1.": {"EPOCHS": 0},
+    "DATA_FILE is 'missing.npz'; it must be an .npz file with ": {"DATA_FILE": "missing.npz"},
     "FIGURES_DIR is 'a file', where ": {"FIGURES_DIR": "a file"},
     "FIGURES_DIR is '/proc/figures', where ": {"FIGURES_DIR": "/proc/figures"},
 }
@@ -48,7 +53,7 @@ def refused(function) -> str:
     """Returns the sentence by which the function ends the run."""
     with pytest.raises(SystemExit) as caught:
         function()
-    assert "it may" in caught.value.code and "\n" not in caught.value.code
+    assert "it must" in caught.value.code and "\n" not in caught.value.code
     return caught.value.code
 
 
@@ -57,7 +62,13 @@ def test_constants(name, monkeypatch):
     for value in WRONG[name]:
         monkeypatch.setattr(dropout_sweep, name, value)
         sentence = refused(dropout_sweep.check_constants)
-        assert sentence.startswith(f"{name} is {value!r}; it may be ")
+        assert sentence.startswith(f"{name} is {value!r}; it must be ")
+
+
+def test_normalizations_that_print_alike_are_refused(monkeypatch):
+    monkeypatch.setitem(dropout_sweep.NORMALIZATION_LAYERS, "none", None)
+    monkeypatch.setattr(dropout_sweep, "NORMALIZATIONS", [None, "none"])
+    assert "differ in print" in refused(dropout_sweep.check_constants)
 
 
 def test_arrays_that_cannot_work(tmp_path, monkeypatch):
@@ -94,7 +105,7 @@ def test_other_types_shapes_and_places_that_work(tmp_path, monkeypatch):
     constants = {"DATA_FILE": "~/tiny.npz", "FIGURES_DIR": "~/figures", "SEEDS": range(2)}
     constants |= {"BATCH_SIZE": 10**9, "LEARNING_RATE": 1.0, "DROPOUT_RATES": (0, 0.5), "EPOCHS": 1}
     load(tmp_path, **constants).main()
-    assert len(contents(tmp_path)) == 7
+    assert len(contents(tmp_path)) == 8
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
@@ -106,3 +117,47 @@ def test_the_script_says_so_and_loses_nothing(sentence, digits, tmp_path):
     assert (status, output, len(errors.splitlines())) == (1, "", 1) and errors.startswith(sentence)
     assert list(contents(tmp_path).values()) == [b"kept"]
     assert (tmp_path / "a file").read_text() == "kept"
+
+
+TABLE = '    "batch": keras.layers.BatchNormalization,\n'
+LATE = TABLE, TABLE + '    "late": lambda: keras.layers.GroupNormalization(groups=3),\n'
+STRANGE = 'a,"b"$^\n\ud800'
+FACTORY = TABLE, TABLE + f"    {STRANGE!r}: lambda: keras.layers.GroupNormalization(groups=4),\n"
+SMALL = {"DROPOUT_RATES": [0.0, 0.5], "EPOCHS": 1}
+
+
+def test_a_second_normalization_that_cannot_be_built_ends_the_run_before_the_first_is_trained(
+    digits, tmp_path
+):
+    constants = SMALL | {"DATA_FILE": digits, "NORMALIZATIONS": [None, "late"]}
+    status, output, errors = run(tmp_path, LATE, **constants)
+    assert status == 1 and "groups" in errors and "epoch" not in output
+    assert contents(tmp_path) == {}
+
+
+def test_a_normalization_of_any_name_and_making(digits, tmp_path):
+    constants = SMALL | {"DATA_FILE": digits, "NORMALIZATIONS": [STRANGE, None]}
+    module = load(tmp_path, FACTORY, **constants, FIGURES_DIR=str(tmp_path / "figures"))
+    module.main()
+    text = contents(tmp_path)["network_dropout_digits_final.csv"].decode()
+    names = [row["normalization"] for row in csv.DictReader(io.StringIO(text))]
+    assert names == ['a,"b"$^\n\\ud800'] * 2 + ["none"] * 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_that_cannot_show_a_character_loses_nothing(encoding, digits, tmp_path):
+    folder = tmp_path / "数据"
+    folder.mkdir()
+    shutil.copy(digits, folder / "数据.npz")
+    constants = SMALL | {"DATA_FILE": str(folder / "数据.npz"), "SEEDS": [0, 1, 2]}
+    status, _, errors = run(tmp_path, env={"PYTHONIOENCODING": encoding}, **constants)
+    assert status == 0 and len(contents(tmp_path)) == 8
+    assert "Error" not in errors  # fonts may lack a glyph, and warn
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take any character")
+def test_a_file_system_that_cannot_take_a_character_is_met_at_the_start(digits, tmp_path):
+    env = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    status, output, errors = run(tmp_path, env=env, DATA_FILE=digits, FIGURES_DIR="图")
+    assert (status, "epoch" in output, len(errors.splitlines())) == (1, False, 1)
+    assert errors.startswith("FIGURES_DIR is ")

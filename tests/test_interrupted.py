@@ -1,16 +1,15 @@
 """Runs that are killed and continued, started twice, or short of room on the disk."""
 
+import io
 import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import contents, run, start
+from conftest import contents, edit, load, run, start
 
-import dropout_sweep
-
-RECORDS, HISTORY = ".network_dropout_digits.npz", "network_dropout_digits_history.csv"
+HISTORY = "network_dropout_digits_history.csv"
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +23,10 @@ def whole(constants, tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("whole")
     assert run(folder, **constants)[0] == 0
     return contents(folder)
+
+
+def records(folder) -> list:
+    return sorted((folder / "figures").glob(".network_dropout_*.npz"))
 
 
 def kill_after(process, rows: int) -> None:
@@ -44,54 +47,121 @@ def test_killed_after_any_row_and_continued(rows, constants, whole, tmp_path):
     process = start(tmp_path, **constants)
     kill_after(process, rows)
     before = contents(tmp_path)
-    assert before[HISTORY] == b"of an earlier run" and RECORDS in before
+    assert before[HISTORY] == b"of an earlier run" and records(tmp_path)
     status, output, errors = run(tmp_path, **constants)
     assert (status, errors) == (0, "") and "seed 0" not in output
+    assert "Continues the interrupted run." in output
     after = contents(tmp_path)  # the kill may leave a part behind, under another name
-    assert {name: after[name] for name in whole} == whole and RECORDS not in after
+    assert {name: after[name] for name in whole} == whole and not records(tmp_path)
 
 
-def test_the_record_of_another_run_is_left_alone(tmp_path, capsys):
-    path = tmp_path / RECORDS
-    np.savez(path, digest="of another run", history=1, final=1)
-    before = path.read_bytes()
-    assert np.isnan(dropout_sweep.read_records(path, "digest")[0]["val_loss"]).all()
-    assert "had other constants, data or code" in capsys.readouterr().out
-    assert path.read_bytes() == before
+DAMAGES = {
+    "nothing": lambda path: path.write_bytes(b""),
+    "no archive": lambda path: path.write_bytes(b"no archive"),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-30]),
+    "an array": lambda path: path.write_bytes(npy()),
+    "another archive": lambda path: np.savez(path, a=1),
+    "another shape": lambda path: np.savez(path, history=np.zeros(3), final=np.zeros(3)),
+}
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\3\4 cut off"])
-def test_a_damaged_record_does_not_block_the_start(content, tmp_path, capsys):
-    path = tmp_path / RECORDS
-    path.write_bytes(content)
-    history, final = dropout_sweep.read_records(path, "digest")
-    assert np.isnan(history["val_loss"]).all() and np.isnan(final["val_loss"]).all()
-    assert capsys.readouterr().out.startswith("Starts afresh: the interrupted run left a damaged")
+def npy() -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))
+    return buffer.getvalue()
 
 
-def test_the_digest_covers_all_that_numbers_depend_on(tmp_path, monkeypatch):
-    arrays = [np.zeros([2, 3], np.uint8), np.zeros(2, np.int64)]
-    script = tmp_path / "script.py"
-    script.write_bytes(b"a")
-    monkeypatch.setattr(dropout_sweep, "__file__", str(script))
+def interrupted(constants, folder):
+    """Returns the module of a run that was interrupted after the first of its sweeps."""
+    module = load(folder, **constants, FIGURES_DIR=str(folder / "figures"))
+    default_rng = np.random.default_rng
 
-    def digest() -> str:
-        return dropout_sweep.digest_run(arrays)
+    def interrupt(numbers):  # of the order of the images, from seed and epoch
+        if numbers[0] == constants["SEEDS"][1]:
+            raise KeyboardInterrupt
+        return default_rng(numbers)
 
-    digests = [digest()]
-    assert digest() == digests[0]
-    script.write_bytes(b"b")
-    digests.append(digest())
-    arrays[1][1] = 1
-    digests.append(digest())
-    arrays[0] = arrays[0].reshape(3, 2)
-    digests.append(digest())
-    monkeypatch.setattr(dropout_sweep, "SEEDS", [1])
-    digests.append(digest())
-    for module in (keras, np, tf):
-        monkeypatch.setattr(module, "__version__", "0")
-        digests.append(digest())
-    assert len(set(digests)) == 8
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np.random, "default_rng", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            module.main()
+    return module
+
+
+def test_damaged_records_are_trained_again_to_the_same_bytes(constants, tmp_path, capsys):
+    module = interrupted(constants, tmp_path)
+    (path,) = records(tmp_path)
+    whole_record = path.read_bytes()
+    assert module.read_record(path, 2) is not None
+    for damage in DAMAGES.values():
+        path.write_bytes(whole_record)
+        damage(path)
+        assert module.read_record(path, 2) is None and not path.exists()
+        assert "is damaged" in capsys.readouterr().out
+    path.mkdir()
+    with pytest.raises(SystemExit, match="in the way of a record"):
+        module.read_record(path, 2)
+
+
+def test_a_run_continues_in_a_notebook_unless_something_was_changed(constants, tmp_path, capsys):
+    module = interrupted(constants, tmp_path)
+    arrays = module.load_data()[1]
+    digest = module.digest_run(arrays)
+    assert module.digest_run(arrays) == digest
+    place = module.record_name(digest, (0, 0))
+    assert [path.name for path in records(tmp_path)] == [place]
+    changes = [
+        ("EPOCHS", 3),
+        ("SEEDS", [0, 2, 1]),
+        ("LEARNING_RATE", 0.002),
+        ("build_network", lambda *arguments: None),
+        ("keras", tf),
+        ("SCRIPT", b"another file"),
+    ]
+    digests = [digest]
+    for name, value in changes:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, name, value)
+            digests.append(module.digest_run(arrays))
+        assert module.digest_run(arrays) == digest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(module.NORMALIZATION_LAYERS, "batch", lambda: None)
+        digests.append(module.digest_run(arrays))
+    for library in (keras, np, tf):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(library, "__version__", "0")
+            digests.append(module.digest_run(arrays))
+    arrays[1][1] += 1
+    digests.append(module.digest_run(arrays))
+    arrays[0] = arrays[0].reshape(-1, 392)
+    digests.append(module.digest_run(arrays))
+    assert len(set(digests)) == len(digests) == 13
+
+
+ODD = """NUMBERS = {3, 1, 2}
+INITIALIZER = keras.initializers.RandomNormal()
+MAKES = lambda: keras.layers.Identity()
+NORMALIZATION_LAYERS = {"odd": MAKES, """
+
+
+def test_a_script_continues_whatever_its_constants_hold_unless_it_is_saved_anew(
+    constants, tmp_path
+):
+    odd = "NORMALIZATION_LAYERS = {", ODD
+    more = {"NORMALIZATIONS": ["odd"]}
+    process = start(tmp_path, odd, **constants | more)
+    kill_after(process, 3)
+    one = records(tmp_path)
+    assert one
+    process = start(tmp_path, odd, **constants | more)
+    line = next(line for line in process.stdout if "ontinues" in line or "epoch" in line)
+    edit(tmp_path, odd, **constants | more | {"EPOCHS": 3})  # saved while the old one runs
+    assert line == "Continues the interrupted run.\n"
+    kill_after(process, 3)
+    status, output, _ = run(tmp_path, odd, **constants | more | {"EPOCHS": 3})
+    assert status == 0 and "Continues" not in output and "seed 0" in output
+    rows = contents(tmp_path)[HISTORY].decode().splitlines()
+    assert len(rows) == 1 + 3 * 2 * 3
 
 
 def test_two_runs_in_one_folder_do_no_harm(constants, whole, tmp_path):

@@ -10,7 +10,7 @@ import dropout_sweep
 
 README = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
 WORDS = " ".join(README.split())
-RATES = dropout_sweep.sorted_rates()
+RATES = dropout_sweep.DROPOUT_RATES
 RUNS = committed_runs()  # of thirty epochs and twenty seeds
 
 
@@ -45,9 +45,11 @@ def judged(run: str, epoch: int, kind: str, measure: str = "val_accuracy") -> st
     """Returns the rates that are better than rate 0.0 ("better"), or worse, or not told apart."""
     sign = 1 if "accuracy" in measure else -1  # a loss is better where it is lower
     mean, half_width = dropout_sweep.compare_with_first(sign * values(run, epoch, measure))
-    chosen = dropout_sweep.judge_rates(mean, half_width)
-    row = ["better", "not told apart", "worse"].index(kind)
-    return dropout_sweep.list_rates(RATES, chosen[row])
+    judgement = {"better": 1, "not told apart": 0, "worse": -1}[kind]
+    chosen = np.flatnonzero(dropout_sweep.judge(mean, half_width) == judgement)
+    chosen = chosen[chosen > 0]
+    assert (np.diff(chosen) == 1).all()
+    return f"{RATES[chosen[0]]} to {RATES[chosen[-1]]}" if chosen.size else ""
 
 
 def first_better(run: str, rate: float) -> int:
@@ -57,8 +59,8 @@ def first_better(run: str, rate: float) -> int:
 
 
 def rates_better(run: str, epoch: int) -> list[str]:
-    better, _, _ = dropout_sweep.judge_rates(*dropout_sweep.compare_with_first(values(run, epoch)))
-    return [str(rate) for rate, is_better in zip(RATES, better) if is_better]
+    judgements = dropout_sweep.judge(*dropout_sweep.compare_with_first(values(run, epoch)))
+    return [str(rate) for rate, judgement in zip(RATES, judgements) if judgement == 1]
 
 
 def final(run: str, column: str, rate: float) -> str:

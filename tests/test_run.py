@@ -17,7 +17,8 @@ from conftest import SCRIPT, contents, load, run
 import dropout_sweep
 
 RATES, SEEDS, EPOCHS, PANELS = [0.0, 0.4, 0.8], [0, 5, 6], [1, 2], ["layer", "none"]
-FIGURES = ["accuracy.png", "difference.png", "rates.png", "val_accuracy.png", "val_loss.png"]
+FIGURES = ["accuracy.png", "difference.png", "difference_by_epoch.png", "rates.png"]
+FIGURES += ["val_accuracy.png", "val_loss.png"]
 OUTPUTS = sorted([*FIGURES, "final.csv", "history.csv"])
 KEYS = ["normalization", "seed", "dropout_rate", "epoch"]
 HISTORY = ["accuracy", "val_accuracy", "loss", "val_loss"]
@@ -60,13 +61,18 @@ def test_files_and_tables_agree(several):
     for (epoch, cells), (sweep, expected) in zip(rows, keys, strict=True):
         accuracies = [history[(*sweep, str(rate), epoch)][1] for rate in RATES]
         assert (epoch, cells.split()) == (expected, [f"{100 * value:.2f}" for value in accuracies])
-    rows = re.findall(r"(?m)^ +(0\.\d) ((?: +-?[\d.]{4,5} \([\d.]{4,5}\)){4})$", output)
-    for (rate, cells), panel in zip(rows, ["layer"] * 3 + ["none"] * 3, strict=True):
-        values = 100 * np.array([final[panel, str(seed), rate][:3] for seed in SEEDS])
-        values = np.column_stack([values, values[:, 1] - values[:, 2]])
-        cells = np.array(re.findall(r"-?\d+\.\d\d", cells), float).reshape(4, 2)
-        wanted = np.column_stack([values.mean(axis=0), values.std(axis=0, ddof=1)])
-        np.testing.assert_allclose(cells, wanted, atol=6e-3)
+    tables = output.split("\nAfter epoch 2, ")[1:]
+    for table, panel in zip(tables, PANELS, strict=True):
+        assert table.startswith(f"{panel.replace('none', 'no')} normalization, 3 seeds: ")
+        rows = re.findall(r"(?m)^ +(0\.\d)((?: +[\d.]{4,5}){3})(.*)$", table)
+        comparisons = dropout_sweep.compare_with_first(100 * at_the_end(final, panel, 2))
+        for (rate, cells, rest), mean, half_width in zip(rows, *comparisons, strict=True):
+            values = 100 * np.array([final[panel, str(seed), rate][:3] for seed in SEEDS])
+            cells = np.array(cells.split(), float)
+            np.testing.assert_allclose(cells, values.mean(axis=0), atol=6e-3)
+            assert rest.startswith("" if rate == "0.0" else f"{mean:+9.2f} ± {half_width:.2f}")
+            assert ("worse" in rest) == (mean < -half_width)
+            assert ("better" in rest) == (mean > half_width)
 
 
 def test_the_same_numbers_whatever_order_and_company(several, tmp_path):
@@ -93,7 +99,8 @@ def test_figures_show_what_the_files_hold_at_every_run(several, tmp_path, monkey
         "validation accuracy, dropout off",
         "validation loss, dropout off",
         "accuracy after the last epoch",
-        "does dropout help?\n(95 % intervals, for all rates at once)",
+        "does dropout help?\n(95 % intervals, simultaneous for all rates)",
+        "from when?\n(filled where a 95 % interval, simultaneous for all rates, leaves out 0)",
     ]
     for figure, title in zip(figures, titles, strict=True):
         assert figure.get_suptitle() == f"digits, 2 epochs, 3 seeds: {title}"
@@ -147,9 +154,9 @@ def test_the_difference_figure_answers_the_question(monkeypatch):
     means = np.array([0.970, 0.975, 0.970, 0.965, 0.960, 0.800])
     accuracies = means + np.random.default_rng(1).normal(scale=0.0005, size=[1, 9, 6])
     mean, half_width = 100 * np.array(dropout_sweep.compare_with_first(accuracies[0]))
-    figure = dropout_sweep.draw_differences("title", rates, accuracies)
+    figure = dropout_sweep.plot_differences("title", rates, accuracies)
     (axes,) = figure.axes
-    rows = {"better": [1], "not told apart": [2], "worse": [3, 4]}
+    rows = {"better": [1], "not significant": [2], "worse": [3, 4]}
     for words, points in drawn(axes).items():
         wanted = [(rates[row], mean[row], half_width[row]) for row in rows[words]]
         np.testing.assert_allclose(points, wanted)
@@ -163,7 +170,7 @@ def test_the_difference_figure_answers_the_question(monkeypatch):
     assert highest > (mean + half_width).max()
     figure.draw_without_rendering()
     words = [entry.get_text() for entry in figure.legends[0].get_texts()]
-    assert words == ["rate 0.0", "better", "not told apart", "worse"]
+    assert words == ["rate 0.0", "better", "not significant", "worse"]
     assert not figure.legends[0].get_window_extent().overlaps(axes.bbox)
 
 
@@ -173,23 +180,34 @@ def test_the_difference_figure_answers_the_question(monkeypatch):
 def test_the_difference_figure_of_one_seed_claims_nothing(accuracies, monkeypatch):
     monkeypatch.setattr(dropout_sweep, "NORMALIZATIONS", ["layer"])
     rates = [0.5, 0.6, 0.7, 0.8][: len(accuracies)]
-    figure = dropout_sweep.draw_differences("title", rates, np.array([[accuracies]]))
+    figure = dropout_sweep.plot_differences("title", rates, np.array([[accuracies]]))
     points = drawn(figure.axes[0])
     assert not points["better"] and not points["worse"]
-    assert all(length == 0 for _, _, length in points["not told apart"])
-    assert len(points["not told apart"]) >= len(rates) // 2
-    assert len(points["not told apart"]) + len(figure.axes[0].texts) == len(rates) - 1
+    assert all(length == 0 for _, _, length in points["not significant"])
+    assert len(points["not significant"]) >= len(rates) // 2
+    assert len(points["not significant"]) + len(figure.axes[0].texts) == len(rates) - 1
     assert figure.axes[0].get_title().endswith(f"rate 0.5: {100 * accuracies[0]:.2f} %")
 
 
-@pytest.mark.parametrize("seeds, number", [([3], "1 seed"), ([3, 4], "2 seeds")])
-def test_the_title_says_when_there_are_no_intervals(seeds, number, monkeypatch):
-    monkeypatch.setattr(dropout_sweep, "SEEDS", seeds)
+def results(seeds: int, rates: int, epochs: int, accuracy: float = 0.9) -> list[np.ndarray]:
+    """Returns equal results of a sweep with layer normalization, for the figures."""
+    history = np.full([1, seeds, rates, epochs], accuracy, dropout_sweep.HISTORY)
+    return [history, np.full([1, seeds, rates], accuracy, dropout_sweep.FINAL)]
+
+
+@pytest.mark.parametrize(
+    "rates, seeds, run, question",
+    [
+        ([0.0, 0.5], 1, "1 epoch, 1 seed", "does dropout help?"),
+        ([0.2, 0.5], 2, "1 epoch, 2 seeds", "does more dropout help?"),
+    ],
+)
+def test_titles_say_when_there_are_no_intervals(rates, seeds, run, question, monkeypatch):
     monkeypatch.setattr(dropout_sweep, "as_image", lambda figure: figure.get_suptitle())
-    records = [np.zeros_like(record) for record in dropout_sweep.empty_records()]
-    title = dropout_sweep.draw_figures("mnist", *records)["difference.png"]
-    question = "does dropout help?\n(no intervals: these take three seeds)"
-    assert title == f"mnist, 10 epochs, {number}: {question}"
+    titles = dropout_sweep.plot_results("mnist", rates, *results(seeds, 2, 1))
+    end = "\n(no intervals: these take three seeds)"
+    assert titles["difference.png"] == f"mnist, {run}: {question}{end}"
+    assert titles["difference_by_epoch.png"] == f"mnist, {run}: from when?{end}"
 
 
 def shows(line, band, x, points) -> None:
@@ -214,7 +232,7 @@ RANGES += [("loss", -1, 2), ("loss", 2.3, 800), ("loss", 0.07, np.inf), ("loss",
 def test_at_least_three_ticks_are_labelled(measure, low, high):
     means = np.append(np.linspace(low, min(high, 9), 19), high).reshape(10, 1, 1, 2)
     lines = {str(row): values for row, values in enumerate(means)}
-    figure = dropout_sweep.draw_lines("a$b$c", measure, "epoch", [1, 2], lines)
+    figure = dropout_sweep.plot_lines("a$b$c", measure, "epoch", [1, 2], lines)
     figure.draw_without_rendering()
     stretched = {"accuracy": 0 < low and high < 1, "loss": low > 0}[measure]
     assert (figure.axes[0].get_yscale() in ("logit", "log")) == stretched
@@ -236,7 +254,7 @@ BANDS = [
 
 @pytest.mark.parametrize("measure, values", BANDS)
 def test_bands_that_reach_where_the_axis_ends_do_not_squeeze_the_lines(measure, values):
-    figure = dropout_sweep.draw_lines("", measure, "epoch", [1, 2], {"a": np.array([values])})
+    figure = dropout_sweep.plot_lines("", measure, "epoch", [1, 2], {"a": np.array([values])})
     (axes,) = figure.axes
     scale = axes.yaxis.get_transform()
     bottom, top = scale.transform(np.array(axes.get_ylim()))
@@ -248,19 +266,138 @@ def test_bands_that_reach_where_the_axis_ends_do_not_squeeze_the_lines(measure, 
     assert len(path) == len(band.get_paths()[0].vertices) - 1  # no corner is left out
 
 
-def test_the_table_of_ten_rates_fits_a_terminal(digits, tmp_path, capsys):
+def boxes_overlap(figure) -> bool:
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    return any(legend.overlaps(axes.bbox) for axes in figure.axes)
+
+
+def test_one_epoch_has_one_place_on_its_axis():
+    values = np.full([1, 1, 2, 1], 0.9)
+    for figure in (
+        dropout_sweep.plot_epochs("", "accuracy", [0.0, 0.5], values),
+        dropout_sweep.plot_differences_by_epoch("", [0.0, 0.5], values),
+    ):
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        left, right = axes.get_xlim()
+        ticks = [tick for tick in axes.get_xticks() if left <= tick <= right]
+        assert ticks == [1] and left <= 0.5 and right >= 1.5
+
+
+def test_a_hundred_rates_leave_room_for_their_lines():
+    rates = [row / 101 for row in range(100)]
+    values = np.linspace(0.98, 0.9, 300).reshape(1, 1, 100, 3)
+    figures = [
+        dropout_sweep.plot_epochs("", "accuracy", rates, values),
+        dropout_sweep.plot_differences_by_epoch("", rates, values),
+    ]
+    for figure in figures:
+        assert not boxes_overlap(figure)
+        assert figure.axes[0].bbox.width > 0.6 * figure.bbox.width
+        assert len(figure.legends[0].get_texts()) <= 20
+
+
+def test_a_rate_is_never_shown_under_the_name_of_another():
+    values = np.full([1, 1, 10, 2], 0.9)
+    with pytest.raises(ValueError):
+        dropout_sweep.plot_epochs("", "accuracy", [0.0, 0.2, 0.5], values)
+    with pytest.raises(ValueError):
+        dropout_sweep.plot_differences_by_epoch("", [0.0, 0.2, 0.5], values)
+    with pytest.raises((ValueError, IndexError)):
+        dropout_sweep.plot_differences("", [0.0, 0.2, 0.5], values[..., 0])
+
+
+def test_an_epoch_that_was_not_trained_is_missing_in_files_figures_and_words(
+    digits, tmp_path, capsys
+):
+    stop = (
+        "\n        now = time.monotonic()\n",
+        "\n        if epoch == 2:\n            break\n        now = 0\n",
+    )
+    constants = {"DATA_FILE": digits, "DROPOUT_RATES": [0.0, 0.5], "EPOCHS": 9, "SEEDS": [1, 2]}
+    module = load(tmp_path, stop, **constants, FIGURES_DIR=str(tmp_path / "figures"))
+    module.main()
+    rows = read(tmp_path, "digits_history", HISTORY)
+    assert {epoch for *_, epoch in rows} == {"1", "2"} and len(rows) == 8
+    assert "After epoch 2, layer normalization" in capsys.readouterr().out
+    history, _ = results(2, 2, 3)
+    history[0, 1, :, 2] = np.nan  # one seed alone stopped: no mean for that epoch
+    figure = dropout_sweep.plot_epochs("", "loss", [0.0, 0.5], history["loss"])
+    assert np.isnan(figure.axes[0].lines[0].get_ydata()).tolist() == [False, False, True]
+
+
+ODD = {
+    "diverged": [np.inf, np.inf],
+    "lost": [np.nan, np.nan],
+    "half": [0.1, np.inf],
+    "perfect": [1.0, 1.0],
+    "nothing": [0.0, 0.0],
+}
+
+
+@pytest.mark.parametrize("values", ODD)
+def test_odd_numbers_are_shown_or_the_figure_says_why_not(values):
+    values = np.array(ODD[values]).reshape(1, 1, 1, 2)
+    for measure in ("loss", "accuracy"):
+        figure = dropout_sweep.plot_epochs("", measure, [0.0], values)
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        finite = np.isfinite(values).ravel()
+        shown = axes.lines[0].get_ydata()
+        np.testing.assert_array_equal(np.isfinite(shown), finite)
+        assert [text.get_text() for text in axes.texts] == ["no finite numbers"] * (
+            not finite.any()
+        )
+        bottom, top = axes.get_ylim()
+        assert all(bottom < value < top for value in shown[finite])
+
+
+def test_a_seed_that_collapses_does_not_hide_the_other_rates():
+    random = np.random.default_rng(2)
+    accuracies = random.normal(0.97, 0.001, size=[1, 5, 10])
+    accuracies[0, 3, 9] = 0.1
+    (axes,) = dropout_sweep.plot_differences("", [row / 10 for row in range(10)], accuracies).axes
+    bottom, top = axes.get_ylim()
+    assert -3 < bottom < -0.1 and 0.1 < top < 3
+    accuracies[0, 3, 0] = 0.1
+    (axes,) = dropout_sweep.plot_differences("", [row / 10 for row in range(10)], accuracies).axes
+    bottom, top = axes.get_ylim()
+    assert -100 <= bottom and 17 < top <= 100
+
+
+def test_the_figure_by_epoch_shows_cost_and_gain_and_what_is_sure():
+    rates = [0.0, 0.2, 0.9]
+    means = np.array([[0.9, 0.97, 0.97], [0.895, 0.9702, 0.975], [0.5, 0.6, 0.7]])
+    noise = np.random.default_rng(1).normal(scale=0.0005, size=[1, 9, 3, 3])
+    accuracies = means + noise
+    figure = dropout_sweep.plot_differences_by_epoch("", rates, accuracies)
+    (axes,) = figure.axes
+    _, _, line, open_markers, *_ = axes.lines
+    comparisons = [dropout_sweep.compare_with_first(100 * accuracies[0, ..., e]) for e in range(3)]
+    np.testing.assert_allclose(line.get_data(), [[1, 2, 3], [mean[1] for mean, _ in comparisons]])
+    unsure = [e + 1 for e, (mean, half) in enumerate(comparisons) if abs(mean[1]) <= half[1]]
+    assert open_markers.get_xdata().tolist() == unsure == [2]
+    assert [text.get_text() for text in axes.texts] == ["further down: 0.9"]
+    assert axes.get_ylim()[0] > -3
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["rate 0.0", "rate 0.2", "rate 0.9"] and not boxes_overlap(figure)
+
+
+def test_the_tables_of_ten_rates_fit_a_terminal(digits, tmp_path, capsys):
     module = load(tmp_path, DATA_FILE=digits, EPOCHS=2)
     data = module.load_data()[1]
-    rates = module.sorted_rates()
-    module.train_sweep(module.Sweep(None, 0, rates, 784, 10), data, 1)
+    rates = module.DROPOUT_RATES
+    sweep = module.Sweep(module.build_networks(None, 0, rates, 784, 10), 0)
+    history, final = module.train_sweep(sweep, rates, data, 1)
     heads, *rows = capsys.readouterr().out.splitlines()[-3:]
     ends = [[match.end() for match in re.finditer(r"\S+", line)] for line in (heads, *rows)]
     assert ends[0] == ends[1] == ends[2] and max(ends[0]) <= 80
-
-
-def test_time_left():
-    assert dropout_sweep.time_left(10, 2, 10) == "0:00:40"
-    assert dropout_sweep.time_left(90 * 60, 3, 6) == "1:30:00"
+    noise = np.random.default_rng(0).normal(scale=0.0005, size=[9, 10])
+    final = np.repeat(final[None], 9, axis=0)
+    final["val_accuracy"] += noise
+    table = module.results_table(rates, np.repeat(history[None], 9, axis=0), final)
+    assert max(map(len, table.splitlines())) <= 80
 
 
 NAMES = [
@@ -283,7 +420,7 @@ def test_figures_in_another_format(kind, start, digits, tmp_path, monkeypatch):
     module = load(tmp_path, **constants, FIGURES_DIR=str(tmp_path / "figures"))
     module.main()
     files = contents(tmp_path)
-    assert [content[:4] for name, content in files.items() if kind in name] == [start[:4]] * 5
+    assert [content[:4] for name, content in files.items() if kind in name] == [start[:4]] * 6
     assert not any("png" in name for name in files)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")  # another day
     module.main()
@@ -299,17 +436,13 @@ text.usetex: True
 text.antialiased: False
 lines.linewidth: 9
 """
-SHELL = {
-    "TF_ENABLE_ONEDNN_OPTS": "0",
-    "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
-}
 
 
 def test_no_setting_outside_the_script_changes_a_byte(several, tmp_path):
     folder, _, constants, _, _ = several
     (tmp_path / "keras.json").write_text(KERAS_JSON)
     (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC)
-    env = {"KERAS_HOME": str(tmp_path), "MATPLOTLIBRC": str(tmp_path)} | SHELL
+    env = {"KERAS_HOME": str(tmp_path), "MATPLOTLIBRC": str(tmp_path)}
     assert run(tmp_path, env=env, **constants)[::2] == (0, "")
     assert contents(tmp_path) == contents(folder)
 
@@ -328,15 +461,17 @@ def silent_proxy():
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_on_a_silent_network_digits_are_drawn(silent_proxy, tmp_path):
+def test_on_a_silent_network_digits_stand_in_for_mnist_alone(silent_proxy, tmp_path):
     home = str(tmp_path / "home")
     env = {"HOME": home, "KERAS_HOME": home, "https_proxy": silent_proxy, "no_proxy": ""}
     env["HTTPS_PROXY"] = silent_proxy
     soon = "socket.setdefaulttimeout(30)", "socket.setdefaulttimeout(1)"
-    constants = {"DROPOUT_RATES": [0.2, 0.9], "EPOCHS": 2, "DATASET": "cifar10"}
-    status, output, errors = run(tmp_path, soon, env=env, **constants)
+    status, output, errors = run(tmp_path, soon, env=env, DATASET="cifar10")
+    assert (status, len(errors.splitlines())) == (1, 1) and "epoch" not in output
+    assert errors.startswith("DATASET is 'cifar10', but") and "DATA_FILE" in errors
+    status, output, errors = run(tmp_path, soon, env=env, DROPOUT_RATES=[0.2, 0.9], EPOCHS=2)
     assert (status, errors) == (0, "")
-    assert "This is not cifar10" in output and "DATA_FILE" in output
+    assert "mnist could not be downloaded" in output and "DATA_FILE" in output
     low, high = read(tmp_path, "drawn_digits_final", FINAL).values()
     assert 0.85 < low[2] < 0.999 and high[2] < low[2] - 0.02
 

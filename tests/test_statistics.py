@@ -1,9 +1,11 @@
 """What may be said of the rates: simulated sweeps, of which the truth is known."""
 
+import re
+
 import numpy as np
 import pytest
 
-from dropout_sweep import compare_with_first, judge_rates, verdict
+from dropout_sweep import FINAL, HISTORY, better_since, compare_with_first, judge, results_table
 
 NOISE = 0.0014  # standard deviation of a rate's accuracy over the seeds, as on MNIST
 SIZES = [(3, 2), (3, 40), (5, 10), (10, 40), (20, 10), (20, 40)]
@@ -35,9 +37,9 @@ def test_a_gain_as_on_mnist_is_found():
     found = 0
     for sweep in sweeps.round(4):
         mean, half_width = compare_with_first(sweep)
-        better, _, worse = judge_rates(mean, half_width)
-        found += better[2] and worse[9]
-        assert not worse[2] and not better[9]
+        judgements = judge(mean, half_width)
+        found += judgements[2] == 1 and judgements[9] == -1
+        assert judgements[2] != -1 and judgements[9] != 1
     assert found >= 95
 
 
@@ -70,46 +72,52 @@ def test_under_three_seeds_nothing_is_told_apart(seeds):
     assert half_width.tolist() == [0, np.inf, np.inf]
 
 
-HEAD = "Compared with rate 0.0, by validation accuracy (7 epochs, 9 seeds):"
-SEVERAL = f"""{HEAD}
-  Better: 0.1 to 0.2.
-    Largest gain: {{:.2f}} percentage points at 0.1 (95 % interval {{:.2f}} to {{:.2f}}).
-  Not told apart: 0.3.
-    With 9 seeds, a difference above {{:.2f}} points would have shown there.
-  Worse: 0.4 to 0.5."""
-TWO = f"""{HEAD}
-  Better: none.
-  Not told apart: none.
-  Worse: 0.1."""
-ONE = "There is no other rate to compare 0.0 with."
-CASES = [([0.95, 0.98, 0.97, 0.95, 0.9, 0.8], SEVERAL), ([0.97, 0.8], TWO), ([0.97], ONE)]
+def test_where_all_seeds_have_the_same_difference_nothing_is_told_apart():
+    values = np.array([[0.9, 0.8, 0.7], [0.5, 0.4, 0.31], [0.7, 0.6, 0.5]])
+    mean, half_width = compare_with_first(values)
+    np.testing.assert_allclose(mean, [0, -0.1, -0.1967], atol=1e-4)
+    assert half_width[1] == np.inf and 0 < half_width[2] < 1
+    assert judge(mean, half_width)[:2].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("means, words", CASES)
-def test_the_verdict_in_words(means, words):
-    noise = np.random.default_rng(1).normal(scale=0.001, size=[9, len(means)])
-    accuracies = means + noise
-    mean, half_width = 100 * np.array(compare_with_first(accuracies))
-    if words == SEVERAL:
-        ends = [mean[1] - half_width[1], mean[1] + half_width[1]]
-        words = words.format(mean[1], *ends, half_width[3])
-    assert verdict([row / 10 for row in range(len(means))], accuracies, epochs=7) == words
+def table(means: list, seeds: int = 9) -> str:
+    """Returns the table of validation accuracies by epoch: means [epochs, rates]."""
+    means = np.array(means)
+    noise = np.random.default_rng(1).normal(scale=0.001, size=[seeds, means.shape[1], len(means)])
+    history = np.zeros([seeds, means.shape[1], len(means)], HISTORY)
+    history["val_accuracy"] = means.T + noise
+    final = np.zeros(history.shape[:2], FINAL)
+    final["val_accuracy"] = history["val_accuracy"][..., -1]
+    return results_table([row / 10 for row in range(means.shape[1])], history, final)
 
 
-def test_the_verdict_names_the_lowest_rate_and_the_seeds_that_are_missing():
-    text = verdict([0.25, 0.5], np.array([[0.9, 0.95]]), epochs=1)
-    assert text.startswith("Compared with rate 0.25, by validation accuracy (1 epoch, 1 seed):")
-    assert "Highest is rate 0.5, 5.00 percentage points higher." in text and "SEEDS" in text
-    assert "better" not in text.lower() and "interval" not in text
-    text = verdict([0.25, 0.5], np.array([[0.95, 0.9], [0.95, 0.9]]), epochs=2)
-    assert "(2 epochs, 2 seeds)" in text and "Highest is rate 0.25 itself." in text
+EPOCHS = [
+    [0.95, 0.90, 0.97, 0.95, 0.97, 0.8],
+    [0.95, 0.97, 0.95, 0.95, 0.95, 0.8],
+    [0.95, 0.98, 0.97, 0.95, 0.90, 0.8],
+    [0.95, 0.98, 0.97, 0.95, 0.90, 0.8],
+]
 
 
-def test_with_three_seeds_it_says_how_large_a_difference_could_have_shown():
-    accuracies = np.array([[0.90, 0.92, 0.91], [0.91, 0.90, 0.91], [0.92, 0.95, 0.90]])
-    _, half_width = 100 * np.array(compare_with_first(accuracies))
-    text = verdict([0.0, 0.3, 0.6], accuracies, epochs=10)
-    shown = (
-        f"With 3 seeds, a difference above {half_width.max():.2f} points would have shown there."
-    )
-    assert "Not told apart: 0.3 to 0.6." in text and shown in text
+def test_the_table_says_what_is_better_and_since_when():
+    head, _, _, *rows, last = table(EPOCHS).splitlines()
+    assert "from rate 0.0 in validation accuracy" in head
+    ends = ["", "better since epoch 2", "better since epoch 3", "", "worse", "worse"]
+    for row, name, end in zip(rows, ("0.0", "0.1", "0.2", "0.3", "0.4", "0.5"), ends, strict=True):
+        assert row.split()[0] == name
+        assert re.sub(r"[^a-z]+$|^.*?(?=[a-z]|$)", "", row, count=1) == end
+    assert last == "Worse after epoch 1, better after epoch 4: 0.1"
+
+
+def test_the_table_of_two_seeds_or_one_rate_compares_nothing():
+    for text in (table(EPOCHS, seeds=2), table([[0.9], [0.95]])):
+        assert not re.search("±|better|worse|Worse|difference", text)
+
+
+def test_an_average_that_is_better_only_at_the_end_has_no_epoch():
+    assert [better_since(np.array(each)) for each in ([1, 1], [0, 1], [1, 0], [-1, 1])] == [
+        1,
+        2,
+        3,
+        2,
+    ]
