@@ -63,14 +63,33 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "figures").glob("*")}
 
 
+# The runs behind the README, by their folders in figures/: "." is a default run.
+COMMITTED = [".", "thirty_epochs", "hidden_dropout", "adam_epsilon"]
+RATES = dropout_sweep.DROPOUT_RATES
+
+
+def read_committed(folder: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Returns a committed run's names of normalizations, and what it recorded.
+
+    HISTORY [normalizations, seeds, rates, epochs] and FINAL [normalizations, seeds, rates].
+    """
+    tables = []
+    for kind in ("history", "final"):
+        path = SCRIPT.parent / "figures" / folder / f"network_dropout_mnist_{kind}.csv"
+        tables.append(np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii"))
+    history, final = tables
+    names = list(dict.fromkeys(history["normalization"].tolist()))
+    seeds = len(set(history["seed"].tolist()))
+    shape = [len(names), seeds, len(RATES)]
+    history = history[list(dropout_sweep.HISTORY.names)].astype(dropout_sweep.HISTORY)
+    final = final[list(dropout_sweep.FINAL.names)].astype(dropout_sweep.FINAL)
+    return names, history.reshape(*shape, -1), final.reshape(shape)
+
+
 def committed_runs() -> dict[str, np.ndarray]:
-    """Returns what the runs behind the README recorded, by run: HISTORY [seeds, rates, epochs]."""
-    runs = {}
-    for folder in ("thirty_epochs", "hidden_dropout"):
-        path = SCRIPT.parent / "figures" / folder / "network_dropout_mnist_history.csv"
-        rows = np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii")
-        for normalization in dict.fromkeys(rows["normalization"]):
-            name = "hidden" if folder == "hidden_dropout" else normalization
-            run = rows[rows["normalization"] == normalization]
-            runs[name] = run[list(dropout_sweep.HISTORY.names)].reshape(20, 10, 30)
+    """Returns the runs of thirty epochs: HISTORY [seeds, rates, epochs] for each setting."""
+    names, history, _ = read_committed("thirty_epochs")
+    runs = dict(zip(names, history))
+    runs["hidden"] = read_committed("hidden_dropout")[1][0]
+    runs["epsilon"] = read_committed("adam_epsilon")[1][0]
     return runs

@@ -121,7 +121,7 @@ def test_the_script_says_so_and_loses_nothing(sentence, digits, tmp_path):
 
 TABLE = '    "batch": keras.layers.BatchNormalization,\n'
 LATE = TABLE, TABLE + '    "late": lambda: keras.layers.GroupNormalization(groups=3),\n'
-STRANGE = 'a,"b"$^\n\ud800'
+STRANGE = 'a,"b"$^\n数'
 FACTORY = TABLE, TABLE + f"    {STRANGE!r}: lambda: keras.layers.GroupNormalization(groups=4),\n"
 SMALL = {"DROPOUT_RATES": [0.0, 0.5], "EPOCHS": 1}
 
@@ -141,7 +141,7 @@ def test_a_normalization_of_any_name_and_making(digits, tmp_path):
     module.main()
     text = contents(tmp_path)["network_dropout_digits_final.csv"].decode()
     names = [row["normalization"] for row in csv.DictReader(io.StringIO(text))]
-    assert names == ['a,"b"$^\n\\ud800'] * 2 + ["none"] * 2
+    assert names == [STRANGE] * 2 + ["none"] * 2
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

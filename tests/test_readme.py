@@ -4,14 +4,16 @@ import re
 
 import draw_readme
 import numpy as np
-from conftest import SCRIPT, committed_runs
+import pytest
+from conftest import COMMITTED, RATES, SCRIPT, committed_runs, read_committed
 
 import dropout_sweep
 
 README = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
 WORDS = " ".join(README.split())
-RATES = dropout_sweep.DROPOUT_RATES
-RUNS = committed_runs()  # of thirty epochs and twenty seeds
+RUNS = committed_runs()  # of thirty epochs; twenty seeds, but for "epsilon"
+LATE = slice(20, 30)  # epochs 21 to 30
+SETTINGS = ["layer", "batch", "none"]  # those with dropout on the pixels
 
 
 def values(run: str, epoch: int, measure: str = "val_accuracy") -> np.ndarray:
@@ -19,138 +21,215 @@ def values(run: str, epoch: int, measure: str = "val_accuracy") -> np.ndarray:
     return RUNS[run][measure][:, :, epoch - 1] * (100 if "accuracy" in measure else 1)
 
 
-def level(run: str, epoch: int, rate: float, measure: str = "val_accuracy") -> str:
-    mean = values(run, epoch, measure)[:, RATES.index(rate)].mean()
-    return f"{mean:.2f}" if "accuracy" in measure else f"{mean:.3f}"
+def late(run: str, measure: str = "val_accuracy") -> np.ndarray:
+    """Returns the medians of epochs 21 to 30: float [seeds, rates]."""
+    return np.median(RUNS[run][measure][:, :, LATE], axis=2) * (100 if "accuracy" in measure else 1)
 
 
-def as_text(mean: float, half_width: float, digits: int) -> str:
-    return f"{mean:+.{digits}f} ± {half_width:.{digits}f}".replace("-", "−")
+def at_best_epoch(run: str, measure: str) -> np.ndarray:
+    """Returns accuracies in % or losses where validation loss is lowest: float [seeds, rates]."""
+    best = RUNS[run]["val_loss"].argmin(axis=2)[..., None]
+    chosen = np.take_along_axis(RUNS[run][measure], best, axis=2)[..., 0]
+    return chosen * (100 if "accuracy" in measure else 1)
 
 
-def difference(run: str, epoch: int, rate: float, measure: str = "val_accuracy") -> str:
+def level(results: np.ndarray, rate: float) -> float:
+    return results[:, RATES.index(rate)].mean()
+
+
+def as_text(mean: float, half_width: float, digits: int = 2, sign: str = "+") -> str:
+    return f"{mean:{sign}.{digits}f} ± {half_width:.{digits}f}".replace("-", "−")
+
+
+def difference(results: np.ndarray, rate: float, digits: int = 2) -> str:
     """Returns a rate's difference from rate 0.0, with its interval, as the README writes it."""
-    mean, half_width = dropout_sweep.compare_with_first(values(run, epoch, measure))
+    mean, half_width = dropout_sweep.compare_with_first(results)
     row = RATES.index(rate)
-    return as_text(mean[row], half_width[row], 2 if "accuracy" in measure else 3)
+    return as_text(mean[row], half_width[row], digits)
 
 
-def change(first: np.ndarray, second: np.ndarray, digits: int = 2) -> str:
-    """Returns how much one of two results, float [seeds], differs from the other."""
+def size(results: np.ndarray, rate: float) -> str:
+    """Returns the same without its sign."""
+    return difference(results, rate)[1:]
+
+
+def single(first: np.ndarray, second: np.ndarray, digits: int = 2) -> str:
+    """Returns how much the second of two results, float [seeds], lies above the first."""
     mean, half_width = dropout_sweep.compare_with_first(np.column_stack([first, second]))
     return as_text(mean[1], half_width[1], digits)
 
 
-def judged(run: str, epoch: int, kind: str, measure: str = "val_accuracy") -> str:
-    """Returns the rates that are better than rate 0.0 ("better"), or worse, or not told apart."""
-    sign = 1 if "accuracy" in measure else -1  # a loss is better where it is lower
-    mean, half_width = dropout_sweep.compare_with_first(sign * values(run, epoch, measure))
-    judgement = {"better": 1, "not told apart": 0, "worse": -1}[kind]
-    chosen = np.flatnonzero(dropout_sweep.judge(mean, half_width) == judgement)
-    chosen = chosen[chosen > 0]
-    assert (np.diff(chosen) == 1).all()
-    return f"{RATES[chosen[0]]} to {RATES[chosen[-1]]}" if chosen.size else ""
+def judged(results: np.ndarray, judgement: int) -> list[float]:
+    """Returns the rates that are better (1) or worse (-1) than rate 0.0, or neither (0)."""
+    judgements = dropout_sweep.judge(*dropout_sweep.compare_with_first(results))
+    return [rate for rate, each in zip(RATES[1:], judgements[1:]) if each == judgement]
 
 
-def first_better(run: str, rate: float) -> int:
-    """Returns the epoch from which on a rate is better than rate 0.0, every one to the last."""
-    worse = [epoch for epoch in range(1, 31) if str(rate) not in rates_better(run, epoch)]
-    return worse[-1] + 1
+def by_epoch(run: str, measure: str = "val_accuracy") -> np.ndarray:
+    """Returns 1, 0 or -1 for each rate and epoch; a loss is better where it is lower."""
+    sign = 1 if "accuracy" in measure else -1
+    return dropout_sweep.judge(*dropout_sweep.compare_epochs(sign * RUNS[run][measure]))
 
 
-def rates_better(run: str, epoch: int) -> list[str]:
-    judgements = dropout_sweep.judge(*dropout_sweep.compare_with_first(values(run, epoch)))
-    return [str(rate) for rate, judgement in zip(RATES, judgements) if judgement == 1]
+def since(run: str, rate: float) -> int:
+    return dropout_sweep.better_since(by_epoch(run)[RATES.index(rate)])
 
 
-def final(run: str, column: str, rate: float) -> str:
-    """Returns a mean over the seeds from final.csv, in %."""
-    path = SCRIPT.parent / "figures" / "thirty_epochs" / "network_dropout_mnist_final.csv"
-    rows = np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii")
-    chosen = (rows["normalization"] == run) & (rows["dropout_rate"] == rate)
-    return f"{100 * rows[column][chosen].mean():.2f}"
+def not_excluded(results: np.ndarray) -> list[float]:
+    """Returns the rates that no interval tells apart from the one that comes out best."""
+    best = int(results.mean(axis=0).argmax())
+    order = [best, *(row for row in range(len(RATES)) if row != best)]
+    mean, half_width = dropout_sweep.compare_with_first(results[:, order])
+    return sorted(RATES[row] for row, above in zip(order, mean + half_width) if above >= 0)
+
+
+def falls(run: str) -> np.ndarray:
+    """Returns how far training accuracy lies below what it had reached: [seeds, rates, epochs]."""
+    accuracy = 100 * RUNS[run]["accuracy"]
+    return np.maximum.accumulate(accuracy, axis=2) - accuracy
 
 
 def test_the_table():
+    columns = [
+        values("layer", 10),
+        values("layer", 30),
+        late("layer"),
+        values("hidden", 10),
+        late("hidden"),
+    ]
     for rate in RATES:
         cells = []
-        for run in ("layer", "hidden"):
-            for epoch in (10, 30):
-                cell = f"{level(run, epoch, rate)} %" if rate == 0 else difference(run, epoch, rate)
-                is_better = str(rate) in rates_better(run, epoch)
-                cells.append(f"**{cell}**" if is_better else cell)
+        for results in columns:
+            cell = f"{level(results, rate):.2f} %" if rate == 0 else difference(results, rate)
+            is_better = rate in judged(results, 1)
+            cells.append(f"**{cell}**" if is_better else cell)
         assert f"| {rate} | {' | '.join(cells)} |" in README
 
 
 def test_the_numbers_in_the_text():
-    layer_10, layer_30 = values("layer", 10), values("layer", 30)
-    none_10 = values("none", 10)
-    still = change(layer_10[:, 0], layer_30[:, 0])
+    layer_10, layer_30, layer_late = values("layer", 10), values("layer", 30), late("layer")
+    none_10, none_late = values("none", 10), late("none")
     loss_10, loss_30 = values("layer", 10, "val_loss"), values("layer", 30, "val_loss")
-    rise = change(loss_10[:, 0], loss_30[:, 0], digits=3)
-    accuracy, dropout_off = (final("layer", c, 0.5) for c in ("accuracy", "accuracy_dropout_off"))
+    best_loss = at_best_epoch("layer", "val_loss")
+    highest = 100 * RUNS["layer"]["val_accuracy"].max(axis=2)
+    epsilon = RUNS["epsilon"]
+    _, _, final = read_committed("thirty_epochs")
+    half = 100 * final[0][:, RATES.index(0.5)]["accuracy"].mean()
+    half_off = 100 * final[0][:, RATES.index(0.5)]["accuracy_dropout_off"].mean()
+    winners = np.bincount((layer_10 - layer_10[:, :1]).argmax(axis=1), minlength=10)
+    lead = (layer_10 - layer_10[:, :1]).max(axis=1).mean()
     claims = [
-        f"after 10 epochs rate 0.2 comes out best, {difference('layer', 10, 0.2)} percentage points",
-        f"after 30 epochs rate 0.4 does, {difference('layer', 30, 0.4)} above",
-        f"rate 0.2 by {difference('layer', 1, 0.2)}, rate 0.5 by {difference('layer', 1, 0.5)}",
-        f"rate 0.2 is better than none in every epoch from {first_better('layer', 0.2)} on",
-        f"rate 0.4 in every epoch from {first_better('layer', 0.4)} on",
-        f"{judged('layer', 10, 'better')} after 10 epochs, {judged('layer', 30, 'better')} after 30",
-        f"from {difference('layer', 10, 0.5)} after 10 epochs to {difference('layer', 30, 0.5)}",
-        f"{difference('batch', 10, 0.3)} at rate 0.3 after 10 epochs",
-        f"{difference('batch', 30, 0.5)} at rate 0.5 after 30",
-        f"{level('layer', 10, 0.0)} % and {level('layer', 30, 0.0)} %, a change of {still}",
-        f"from {level('layer', 10, 0.0, 'val_loss')} to {level('layer', 30, 0.0, 'val_loss')}",
-        f"by {rise}: the network learns its training images by heart",
-        f"it ends at {level('layer', 30, 0.4, 'val_loss')}",
-        f"a difference of {difference('layer', 30, 0.4, 'val_loss')} from none, a third less",
-        f"After 30, {judged('hidden', 30, 'not told apart')} are not told apart from none",
-        f"loss is lower at {judged('hidden', 30, 'better', 'val_loss')} after 30 epochs",
-        f"at 0.3 by {difference('hidden', 30, 0.3, 'val_loss')}",
-        f"already reach {level('none', 10, 0.0)} %",
-        f"at its best rate, {level('layer', 10, 0.2)} %",
-        f"(difference {change(none_10[:, 0], layer_10[:, 2])})",
-        f"Normalizing the pixels makes {change(none_10[:, 0], layer_10[:, 0])} by itself",
-        f"After 30, {judged('none', 30, 'better')} are, and rate 0.3 there, {level('none', 30, 0.3)} %",
-        f"it gains {difference('none', 30, 0.3)}",
-        f"30 epochs, {accuracy} % with dropout on and {dropout_off} % with it off",
+        f"rate 0.2 by {size(values('layer', 1), 0.2)} percentage points of validation accuracy",
+        f"rate 0.5 by {size(values('layer', 1), 0.5)}. From epoch {since('layer', 0.2)} on rate",
+        f"0.2 is better, by {size(layer_10, 0.2)} after 10 epochs",
+        f"from epoch {since('layer', 0.4)} on rate 0.4 is, by {size(layer_late, 0.4)} in epochs 21",
+        f"of twenty, {winners[2]} have rate 0.2 in front after ten epochs, {winners[3]} have 0.3",
+        (
+            f"{winners[1]} each have 0.1 and 0.4, and the winner's lead over no dropout looks like "
+            f"{lead:.2f} points"
+        ),
+        (
+            f"in every epoch from {since('layer', 0.2)} on, rate 0.4 from {since('layer', 0.4)} on, "
+            f"rate 0.5 from {since('layer', 0.5)} on"
+        ),
+        f"0.5 is still worse after 10 epochs, by {size(layer_10, 0.5)}",
+        f"{difference(values('batch', 10), 0.3)} at rate 0.3 after 10 epochs",
+        f"{difference(values('batch', 30), 0.4)} at rate 0.4 after 30",
+        f"after epoch 30 alone, {difference(layer_30, 0.4)} at rate 0.4",
+        f"such moments hardly move, gives {difference(layer_late, 0.4)}",
+        (
+            f"no seed of {len(epsilon)} falls at rate 0.0, and rate 0.4 gains "
+            f"{difference(values('epsilon', 30), 0.4)} after epoch 30 and "
+            f"{difference(late('epsilon'), 0.4)} by the median"
+        ),
+        f"still gains {difference(at_best_epoch('layer', 'val_accuracy'), 0.4)} in accuracy",
+        f"Where accuracy itself is highest, it is {difference(highest, 0.4)}",
+        (
+            f"from {level(loss_10, 0.0):.3f} to {level(loss_30, 0.0):.3f}, by "
+            f"{single(loss_10[:, 0], loss_30[:, 0], 3)[1:]} (single)"
+        ),
+        (
+            f"{level(layer_10, 0.0):.2f} % after 10 epochs, {level(values('layer', 25), 0.0):.2f} % "
+            f"after 25, {level(values('layer', 26), 0.0):.2f} % after 26"
+        ),
+        f"At rate 0.4 loss falls to {level(loss_30, 0.4):.3f}",
+        f"a fifth lower, {level(best_loss, 0.4):.3f} against {level(best_loss, 0.0):.3f}",
+        f"rate 0.3 by {size(none_late, 0.3)} in the median",
+        (
+            f"rate 0.5 after epoch 30, {difference(values('none', 30), 0.5)}, is a matter of that "
+            f"epoch (median {difference(none_late, 0.5)})"
+        ),
+        f"it takes {single(layer_10[:, 0], none_10[:, 0])[1:]} (single) from a network",
+        f"it reaches {layer_10.mean(axis=0).max():.2f} % against {level(none_10, 0.0):.2f} %",
+        f"{half:.2f} % with dropout on and {half_off:.2f} % with it off",
+        f"`SEEDS = range({len(epsilon)})`",
     ]
-    early, late = (difference(*place)[1:] for place in (("layer", 10, 0.2), ("layer", 30, 0.4)))
-    docstring = " ".join(dropout_sweep.__doc__.split())
-    assert f"best after 10 epochs, {early} percentage points" in docstring
-    assert f"rate 0.4 after 30 epochs, {late} above" in docstring
     for claim in claims:
         assert claim in WORDS, claim
+    docstring = " ".join(dropout_sweep.__doc__.split())
+    assert f"{size(layer_10, 0.2)} percentage points" in docstring
+    assert f"{size(layer_late, 0.4)} in" in docstring
+    assert size(values("epsilon", 30), 0.4) != size(layer_30, 0.4)
 
 
-def test_what_the_text_says_without_numbers():
-    best = {
-        (run, epoch): RATES[values(run, epoch).mean(axis=0).argmax()]
-        for run in RUNS
-        for epoch in (10, 30)
-    }
-    assert best["layer", 10] == 0.2 and best["layer", 30] == 0.4
-    assert best["batch", 10] == 0.3 and best["batch", 30] == 0.5
-    assert judged("layer", 1, "worse") == "0.1 to 0.9"
-    assert judged("hidden", 10, "worse") == "0.2 to 0.9"
-    assert judged("hidden", 30, "worse") == "0.4 to 0.9"
-    assert judged("none", 10, "better") == judged("hidden", 30, "better") == ""
-    for run in ("layer", "batch", "none"):
-        assert "0.5" in rates_better(run, 30)
-        assert level(run, 30, 0.0) < max(level(run, 30, rate) for rate in RATES)
-        for epoch in (10, 30):
-            training = values(run, epoch, "accuracy").mean(axis=0)
-            assert (np.diff(training) < 0).all()
-    highest = max(values(run, epoch).mean(axis=0).max() for run in RUNS for epoch in (10, 30))
-    assert f"{highest:.2f}" == level("none", 30, 0.3)
-    losses = values("layer", 30, "val_loss").mean(axis=0)
-    assert 0.60 < losses[RATES.index(0.4)] / losses[0] < 0.70
-    at_30 = values("layer", 30)
-    assert (at_30[:, RATES.index(0.4)] > at_30[:, 0]).all()
-    lowest = values("layer", 30, "accuracy")[:, 0].min()
-    assert f"one with a training accuracy of {lowest:.1f} %" in WORDS
-    half_width = dropout_sweep.compare_with_first(values("layer", 10))[1][RATES.index(0.2)]
-    assert f"{half_width / dropout_sweep.critical_value(20, 10):.3f}" == "0.028"
+def test_what_the_text_says_of_cost_and_gain():
+    for run in [*SETTINGS, "hidden"]:
+        assert judged(values(run, 1), -1) == RATES[1:]
+        training = RUNS[run]["accuracy"][..., -1].mean(axis=0)
+        assert (np.diff(training) < 0).all()
+    for run in ("layer", "batch"):
+        rising = RUNS[run]["val_accuracy"][..., 27:].mean(axis=2)
+        rising -= RUNS[run]["val_accuracy"][..., 22:25].mean(axis=2)
+        error = 2.1 * rising.std(axis=0, ddof=1) / 20**0.5
+        assert (rising.mean(axis=0) > error)[5:].all()
+    for run in SETTINGS:
+        assert judged(values(run, 30), 1)
+    assert judged(values("hidden", 10), -1) == RATES[2:]
+    assert judged(late("hidden"), -1) == RATES[3:]
+    better = by_epoch("hidden") == 1
+    assert better.sum() == better[1].sum() == 1 and not judged(late("hidden"), 1)
+    loss = by_epoch("hidden", "val_loss")[:, -1]
+    assert [rate for rate, each in zip(RATES, loss) if each == 1] == RATES[1:6]
+    assert (at_best_epoch("hidden", "val_loss").mean(axis=0).argmin()) == 0
+    assert judged(values("none", 10), 1) == [] and judged(late("none"), 1) == RATES[1:5]
+    assert values("none", 10)[:, 0].mean() == pytest.approx(97.49, abs=0.005)
+
+
+def test_what_the_text_says_of_unstable_training():
+    late_falls = (falls("layer")[..., 17:] > 0.3).any(axis=2).sum(axis=0)
+    assert late_falls[0] == 19 and late_falls[1:7].max() == 0
+    assert not (falls("layer")[:, 0, :17] > 0.3).any()
+    assert (RUNS["layer"]["accuracy"][:, 0].max(axis=1) >= 0.99995).all()
+    for run in ("batch", "none", "epsilon"):
+        assert not (falls(run)[:, 0, 17:] > 0.3).any()
+    epochs = np.median(RUNS["layer"]["val_loss"].argmin(axis=2) + 1, axis=0)
+    assert (epochs[0], epochs[4]) == (10, 25)
+    loss = at_best_epoch("layer", "val_loss").mean(axis=0)
+    assert 0.78 < loss[4] / loss[0] < 0.82
+    assert RUNS["layer"]["val_loss"][:, 0].mean(axis=0).argmin() + 1 in (8, 9, 10)
+
+
+def test_which_rates_are_not_excluded_as_the_best():
+    assert not_excluded(values("layer", 10)) == [0.1, 0.2, 0.3, 0.4]
+    assert not_excluded(late("layer")) == [0.3, 0.4, 0.5]
+    assert not_excluded(values("batch", 10)) == [0.2, 0.3]
+    assert not_excluded(late("batch")) == [0.3, 0.4, 0.5]
+
+
+def test_how_often_a_gain_is_found():
+    accuracies = values("layer", 10)
+    mean = accuracies.mean(axis=0)
+    covariance = np.cov(accuracies.T)
+    random = np.random.default_rng(0)
+    found = {}
+    for seeds in (3, 5, 10, 20):
+        runs = random.multivariate_normal(mean, covariance, size=[1_000, seeds])
+        comparisons = np.array([dropout_sweep.compare_with_first(run) for run in runs])
+        found[seeds] = 100 * (comparisons[:, 0, 2] > comparisons[:, 1, 2]).mean()
+    words = re.search(r"by 3 seeds in (\d+) of 100 runs, by 5 in (\d+), by 10 in (\d+)", WORDS)
+    for seeds, percent in zip((3, 5, 10), words.groups()):
+        assert found[seeds] == pytest.approx(int(percent), abs=4)
+    assert found[20] > 99
 
 
 def test_the_figures_show_these_runs():
@@ -159,18 +238,26 @@ def test_the_figures_show_these_runs():
     for axes, (run, epoch) in zip(figure.axes, panels, strict=True):
         assert axes.get_title() == f"{draw_readme.PANELS[run]}, {epoch} epochs"
         better, *_ = axes.containers
-        assert [str(rate) for rate in better.lines[0].get_xdata()] == rates_better(run, epoch)
-    _, loss_axes = draw_readme.draw_by_epoch(RUNS["layer"]).axes
+        assert better.lines[0].get_xdata().tolist() == judged(values(run, epoch), 1)
+    _, loss_axes = draw_readme.draw_loss(RUNS["layer"]).axes
     shown = {line.get_label(): line.get_ydata() for line in loss_axes.lines}
     for rate in (0.0, 0.4):
-        assert f"{shown[f'rate {rate}'][29]:.3f}" == level("layer", 30, rate, "val_loss")
+        loss = level(values("layer", 30, "val_loss"), rate)
+        assert shown[f"rate {rate}"][29] == pytest.approx(loss)
+    for axes, run in zip(draw_readme.draw_answer(RUNS).axes, ("layer", "hidden"), strict=True):
+        lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+        gain = values(run, 10)[:, 2] - values(run, 10)[:, 0]
+        assert lines["rate 0.2"][9] == pytest.approx(gain.mean())
 
 
 def test_files_and_commands():
     names = re.findall(r"(?:\(|src=\")(figures/[^)\"]+)", README)
-    assert len(names) == 4 and all((SCRIPT.parent / name).exists() for name in names)
+    assert len(names) == 5 and all((SCRIPT.parent / name).exists() for name in names)
     for command in (" && python dropout_sweep.py", " pytest && python -m pytest"):
         assert f"\n    python -m pip install -r requirements.txt{command}\n" in README
+    for folder in COMMITTED:
+        files = {path.name for path in (SCRIPT.parent / "figures" / folder).glob("network_*")}
+        assert len(files) == 8
 
 
 def test_the_run_of_ten_epochs_is_the_beginning_of_the_run_of_thirty():

@@ -63,14 +63,15 @@ def test_files_and_tables_agree(several):
         assert (epoch, cells.split()) == (expected, [f"{100 * value:.2f}" for value in accuracies])
     tables = output.split("\nAfter epoch 2, ")[1:]
     for table, panel in zip(tables, PANELS, strict=True):
-        assert table.startswith(f"{panel.replace('none', 'no')} normalization, 3 seeds: ")
+        assert table.startswith(f"{panel.replace('none', 'no')} normalization, 3 seeds\n")
         rows = re.findall(r"(?m)^ +(0\.\d)((?: +[\d.]{4,5}){3})(.*)$", table)
         comparisons = dropout_sweep.compare_with_first(100 * at_the_end(final, panel, 2))
         for (rate, cells, rest), mean, half_width in zip(rows, *comparisons, strict=True):
             values = 100 * np.array([final[panel, str(seed), rate][:3] for seed in SEEDS])
             cells = np.array(cells.split(), float)
             np.testing.assert_allclose(cells, values.mean(axis=0), atol=6e-3)
-            assert rest.startswith("" if rate == "0.0" else f"{mean:+9.2f} ± {half_width:.2f}")
+            difference = f"{mean:+.2f} ± {half_width:.2f}".rjust(15)
+            assert rest.startswith("" if rate == "0.0" else difference)
             assert ("worse" in rest) == (mean < -half_width)
             assert ("better" in rest) == (mean > half_width)
 

@@ -106,7 +106,7 @@ def test_the_table_says_what_is_better_and_since_when():
     for row, name, end in zip(rows, ("0.0", "0.1", "0.2", "0.3", "0.4", "0.5"), ends, strict=True):
         assert row.split()[0] == name
         assert re.sub(r"[^a-z]+$|^.*?(?=[a-z]|$)", "", row, count=1) == end
-    assert last == "Worse after epoch 1, better after epoch 4: 0.1"
+    assert last == "Worse after epoch 1 and better after epoch 4: 0.1"
 
 
 def test_the_table_of_two_seeds_or_one_rate_compares_nothing():
