@@ -1016,6 +1016,8 @@ def shared_dropout(
     """
 
     def call(inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:
+            return inputs
         shape = [batch_size, *inputs.shape[1:]]
         return tf.nn.experimental.stateless_dropout(
             inputs, layer.rate, seed=numbers, rng_alg="philox", noise_shape=shape
@@ -1199,21 +1201,24 @@ def check_logs(network: keras.Model, logs: object, step: str) -> None:
         )
 
 
-def check_networks(rates: list[float], pixels: int, classes: int) -> None:
-    """Ends the run where a network cannot be built or trained, before another one has been trained.
+def build_first_networks(rates: list[float], pixels: int, classes: int) -> dict:
+    """Returns the networks of the first seed by normalization, and prints one of each.
 
-    Builds all networks of a seed, trains one of each normalization on blank images, and prints it.
+    What cannot be built, or cannot train on blank images, ends the run before anything is trained.
     """
+    first_networks = {}
     for normalization in NORMALIZATIONS:
         networks = build_networks(normalization, SEEDS[0], rates, pixels, classes)
         parts = [part for each in networks for part in (each.optimizer, *each.variables)]
         if len({id(part) for part in parts}) < len(parts):
             sys.exit("build_network returns parts of an earlier model; it must return new ones.")
-        network = networks[-1]
-        network.summary()
-        images = reshape_images(network, tf.zeros([2, pixels]))
-        logs = network.train_step((images, tf.constant([0, classes - 1], tf.int64)))
-        check_logs(network, logs, "train_step")
+        (trial,) = build_networks(normalization, SEEDS[0], rates[-1:], pixels, classes)
+        images = reshape_images(trial, tf.zeros([2, pixels]))
+        logs = trial.train_step((images, tf.constant([0, classes - 1], tf.int64)))
+        check_logs(trial, logs, "train_step")
+        trial.summary()
+        first_networks[normalization] = networks
+    return first_networks
 
 
 # Main
@@ -1246,7 +1251,7 @@ def main() -> None:
     pixels = arrays[0].shape[1]
     classes = int(arrays[1].max()) + 1
     print(f"{data_name}: {len(arrays[0])} training images, {len(arrays[2])} for validation")
-    check_networks(rates, pixels, classes)
+    first_networks = build_first_networks(rates, pixels, classes)
 
     digest = digest_run(arrays)
     history, final = read_records(trial.parent, digest, len(rates))
@@ -1262,7 +1267,10 @@ def main() -> None:
         normalization = NORMALIZATIONS[place[0]]
         seed = SEEDS[place[1]]
         print(f"\nValidation accuracy in %, {describe_normalization(normalization)}, seed {seed}")
-        networks = build_networks(normalization, seed, rates, pixels, classes)
+        if seed == SEEDS[0]:
+            networks = first_networks.pop(normalization)
+        else:
+            networks = build_networks(normalization, seed, rates, pixels, classes)
         results = train_sweep(Sweep(networks, seed), rates, data, len(missing) - number)
         history[place], final[place] = results
         write_record(digest, place, results)

@@ -562,7 +562,7 @@ REFUSED = {
 def test_networks_that_cannot_be_compared_are_refused_with_a_sentence(words, tmp_path):
     module = load(tmp_path, *REFUSED[words], **SMALL)
     with pytest.raises(SystemExit) as caught:
-        module.check_networks([0.0, 0.5], *SIZES)
+        module.build_first_networks([0.0, 0.5], *SIZES)
     sentence = caught.value.code.replace("['loss', 'accuracy']", "['accuracy', 'loss']")
     assert words in sentence and sentence.startswith("build_network returns ")
     assert "; it must " in sentence and "\n" not in sentence
@@ -571,4 +571,4 @@ def test_networks_that_cannot_be_compared_are_refused_with_a_sentence(words, tmp
 def test_what_keras_refuses_keras_explains(tmp_path):
     module = load(tmp_path, instead(OUTPUT, "Dense(9, 'softmax')"), **SMALL)
     with pytest.raises(tf.errors.InvalidArgumentError, match="label value of 9"):
-        module.check_networks([0.0, 0.5], *SIZES)
+        module.build_first_networks([0.0, 0.5], *SIZES)
