@@ -217,10 +217,17 @@ def scale_pixels(images: tf.Tensor) -> tf.Tensor:
 
 def reshape_images(network: keras.Model, images: tf.Tensor) -> tf.Tensor:
     """Returns images, float32 [images, pixels], in the shape of the network's `keras.Input`."""
-    if not getattr(network, "inputs", None):
+    shapes = input_shapes(network)
+    if not shapes:
         return images
-    shape = [-1 if size is None else size for size in network.inputs[0].shape[1:]]
-    return tf.reshape(images, [tf.shape(images)[0], *shape])
+    sizes = [-1 if size is None else size for size in shapes[0]]
+    return tf.reshape(images, [tf.shape(images)[0], *sizes])
+
+
+def input_shapes(network: keras.Model) -> list[tuple]:
+    """Returns the shape of an image for each of the network's inputs, none where they are open."""
+    inputs = getattr(network, "inputs", None) if network.built else None
+    return [tuple(each.shape[1:]) for each in inputs or []]
 
 
 ACCURACY_NAMES = ["accuracy", "acc", "sparse_categorical_accuracy"]  # as Keras calls it
@@ -1179,10 +1186,10 @@ def check_network(network: object, pixels: int) -> None:
 
     require(isinstance(network, keras.Model), repr(network), "a compiled Keras model")
     require(network.compiled, "a model that is not compiled", "a compiled Keras model")
-    sizes = [each.shape[1:] for each in getattr(network, "inputs", None) or []]
-    for size in sizes:
-        fits = len(sizes) == 1 and (None in size or math.prod(size) == pixels)
-        require(fits, f"a model with inputs of {sizes}", f"one with one input of {pixels} pixels")
+    shapes = input_shapes(network)
+    for shape in shapes:
+        fits = len(shapes) == 1 and (None in shape or math.prod(shape) == pixels)
+        require(fits, f"a model with inputs of {shapes}", f"one with one input of {pixels} pixels")
 
 
 def check_logs(network: keras.Model, logs: object, step: str) -> None:

@@ -64,12 +64,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 # The runs behind the README, by their folders in figures/: "." is a default run.
-COMMITTED = [".", "thirty_epochs", "hidden_dropout", "adam_epsilon"]
+COMMITTED = [".", "thirty_epochs", "hidden_dropout", "adam_epsilon", "weight_decay"]
 RATES = dropout_sweep.DROPOUT_RATES
 
 
-def read_committed(folder: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Returns a committed run's names of normalizations, and what it recorded.
+def read_committed(folder: str) -> tuple[list[str], list[float], np.ndarray, np.ndarray]:
+    """Returns a committed run's normalizations and rates, and what it recorded.
 
     HISTORY [normalizations, seeds, rates, epochs] and FINAL [normalizations, seeds, rates].
     """
@@ -79,17 +79,18 @@ def read_committed(folder: str) -> tuple[list[str], np.ndarray, np.ndarray]:
         tables.append(np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii"))
     history, final = tables
     names = list(dict.fromkeys(history["normalization"].tolist()))
-    seeds = len(set(history["seed"].tolist()))
-    shape = [len(names), seeds, len(RATES)]
+    seeds = set(history["seed"].tolist())
+    rates = sorted(set(history["dropout_rate"].tolist()))
+    shape = [len(names), len(seeds), len(rates)]
     history = history[list(dropout_sweep.HISTORY.names)].astype(dropout_sweep.HISTORY)
     final = final[list(dropout_sweep.FINAL.names)].astype(dropout_sweep.FINAL)
-    return names, history.reshape(*shape, -1), final.reshape(shape)
+    return names, rates, history.reshape(*shape, -1), final.reshape(shape)
 
 
 def committed_runs() -> dict[str, np.ndarray]:
     """Returns the runs of thirty epochs: HISTORY [seeds, rates, epochs] for each setting."""
-    names, history, _ = read_committed("thirty_epochs")
+    names, _, history, _ = read_committed("thirty_epochs")
     runs = dict(zip(names, history))
-    runs["hidden"] = read_committed("hidden_dropout")[1][0]
-    runs["epsilon"] = read_committed("adam_epsilon")[1][0]
+    runs["hidden"] = read_committed("hidden_dropout")[2][0]
+    runs["epsilon"] = read_committed("adam_epsilon")[2][0]
     return runs

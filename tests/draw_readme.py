@@ -100,9 +100,9 @@ def draw_loss(run: np.ndarray) -> Figure:
 
 def draw_run(folder: str) -> dict[str, bytes]:
     """Draws the figures of a committed run, as the script does, by file name."""
-    names, history, final = read_committed(folder)
+    names, rates, history, final = read_committed(folder)
     dropout_sweep.NORMALIZATIONS = [None if name == "none" else name for name in names]
-    return dropout_sweep.plot_results("mnist", RATES, history, final)
+    return dropout_sweep.plot_results("mnist", rates, history, final)
 
 
 def main() -> None:

@@ -144,13 +144,12 @@ def test_a_normalization_of_any_name_and_making(digits, tmp_path):
     assert names == [STRANGE] * 2 + ["none"] * 2
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_terminal_that_cannot_show_a_character_loses_nothing(encoding, digits, tmp_path):
+def test_a_terminal_that_cannot_show_a_character_loses_nothing(digits, tmp_path):
     folder = tmp_path / "数据"
     folder.mkdir()
     shutil.copy(digits, folder / "数据.npz")
     constants = SMALL | {"DATA_FILE": str(folder / "数据.npz"), "SEEDS": [0, 1, 2]}
-    status, _, errors = run(tmp_path, env={"PYTHONIOENCODING": encoding}, **constants)
+    status, _, errors = run(tmp_path, env={"PYTHONIOENCODING": "ascii"}, **constants)
     assert status == 0 and len(contents(tmp_path)) == 8
     assert "Error" not in errors  # fonts may lack a glyph, and warn
 

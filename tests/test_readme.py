@@ -113,11 +113,13 @@ def test_the_numbers_in_the_text():
     best_loss = at_best_epoch("layer", "val_loss")
     highest = 100 * RUNS["layer"]["val_accuracy"].max(axis=2)
     epsilon = RUNS["epsilon"]
-    _, _, final = read_committed("thirty_epochs")
+    *_, final = read_committed("thirty_epochs")
     half = 100 * final[0][:, RATES.index(0.5)]["accuracy"].mean()
     half_off = 100 * final[0][:, RATES.index(0.5)]["accuracy_dropout_off"].mean()
     winners = np.bincount((layer_10 - layer_10[:, :1]).argmax(axis=1), minlength=10)
     lead = (layer_10 - layer_10[:, :1]).max(axis=1).mean()
+    *_, decay_final = read_committed("weight_decay")
+    decay, both = 100 * decay_final["val_accuracy"][0].T
     claims = [
         f"rate 0.2 by {size(values('layer', 1), 0.2)} percentage points of validation accuracy",
         f"rate 0.5 by {size(values('layer', 1), 0.5)}. From epoch {since('layer', 0.2)} on rate",
@@ -163,6 +165,10 @@ def test_the_numbers_in_the_text():
         f"it reaches {layer_10.mean(axis=0).max():.2f} % against {level(none_10, 0.0):.2f} %",
         f"{half:.2f} % with dropout on and {half_off:.2f} % with it off",
         f"`SEEDS = range({len(epsilon)})`",
+        f"weight decay alone gains {single(layer_10[:, 0], decay)[1:]} over none",
+        f"rate 0.2 beside it {single(decay, both)[1:]} more",
+        f"no more than rate 0.2 alone ({single(layer_10[:, 2], both)})",
+        f"Rate 0.2 alone is better than weight decay alone by {single(decay, layer_10[:, 2])[1:]}",
     ]
     for claim in claims:
         assert claim in WORDS, claim
