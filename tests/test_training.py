@@ -500,6 +500,18 @@ def test_every_epoch_and_seed_has_an_order_of_its_own(data, tmp_path, monkeypatc
     assert all((np.sort(order) == np.arange(len(data[0]))).all() for order in orders)
 
 
+def test_averaged_weights_count_at_the_end(data, tmp_path):
+    averages = optimizer("Adam(use_ema=True, ema_momentum=0.9)")
+    module = load(tmp_path, averages, **SMALL | {"EPOCHS": 1})
+    sweep = make_sweep(module, [0.0])
+    history, final = module.train_sweep(sweep, [0.0], data, 1)
+    _, _, x, y = data
+    loss, accuracy = sweep.networks[0].evaluate(x / np.float32(255), y, verbose=0)
+    np.testing.assert_allclose(final["val_loss"], loss, rtol=1e-4)
+    np.testing.assert_allclose(final["val_accuracy"], accuracy, atol=0.004)
+    assert abs(history["val_loss"][0, 0] - loss) > 0.01
+
+
 def test_random_numbers_of_other_kinds_are_the_same_at_every_run(data, tmp_path):
     monte_carlo = DROPOUT, "keras.layers.Lambda(lambda x: tf.nn.dropout(x, 0.5)),\n"
     module = load(tmp_path, monte_carlo, **SMALL | {"BATCH_SIZE": 4})  # many batches
