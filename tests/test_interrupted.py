@@ -119,7 +119,6 @@ def test_a_run_continues_in_a_notebook_unless_something_was_changed(constants, t
         ("LEARNING_RATE", 0.002),
         ("build_network", lambda *arguments: None),
         ("keras", tf),
-        ("SCRIPT", b"another file"),
     ]
     digests = [digest]
     for name, value in changes:
@@ -127,6 +126,12 @@ def test_a_run_continues_in_a_notebook_unless_something_was_changed(constants, t
             patch.setattr(module, name, value)
             digests.append(module.digest_run(arrays))
         assert module.digest_run(arrays) == digest
+    with pytest.MonkeyPatch.context() as patch:  # as if another file had been loaded
+        patch.setattr(module, "SCRIPT", b"another file")
+        patch.setitem(module.LOADED, "SCRIPT", module.SCRIPT)
+        digests.append(module.digest_run(arrays))
+    edit(tmp_path, **constants | {"HIDDEN_UNITS": 9})  # the file is saved, not loaded
+    assert module.digest_run(arrays) == digest
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(module.NORMALIZATION_LAYERS, "batch", lambda: None)
         digests.append(module.digest_run(arrays))
