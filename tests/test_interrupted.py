@@ -40,19 +40,23 @@ def kill_after(process, rows: int) -> None:
 
 
 # There are two epochs in each of three sweeps: in the middle of a sweep, or close to its record.
-@pytest.mark.parametrize("rows", [3, 6])
-def test_killed_after_any_row_and_continued(rows, constants, whole, tmp_path):
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / HISTORY).write_text("of an earlier run")
-    process = start(tmp_path, **constants)
-    kill_after(process, rows)
-    before = contents(tmp_path)
-    assert before[HISTORY] == b"of an earlier run" and records(tmp_path)
-    status, output, errors = run(tmp_path, **constants)
-    assert (status, errors) == (0, "") and "seed 0" not in output
-    assert "Continues the interrupted run." in output
-    after = contents(tmp_path)  # the kill may leave a part behind, under another name
-    assert {name: after[name] for name in whole} == whole and not records(tmp_path)
+def test_killed_after_any_row_and_continued(constants, whole, tmp_path):
+    folders = {rows: tmp_path / str(rows) for rows in (3, 6)}
+    for folder in folders.values():
+        (folder / "figures").mkdir(parents=True)
+        (folder / "figures" / HISTORY).write_text("of an earlier run")
+    processes = {rows: start(folder, **constants) for rows, folder in folders.items()}
+    for rows, folder in folders.items():
+        kill_after(processes[rows], rows)
+        before = contents(folder)
+        assert before[HISTORY] == b"of an earlier run" and records(folder)
+    processes = {rows: start(folder, **constants) for rows, folder in folders.items()}
+    for rows, folder in folders.items():
+        output, errors = processes[rows].communicate()
+        assert (processes[rows].returncode, errors) == (0, "") and "seed 0" not in output
+        assert "Continues the interrupted run." in output
+        after = contents(folder)  # the kill may leave a part behind, under another name
+        assert {name: after[name] for name in whole} == whole and not records(folder)
 
 
 DAMAGES = {
