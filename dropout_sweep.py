@@ -893,7 +893,10 @@ def write_results(
 
 
 # Records of finished sweeps, from which an interrupted run continues
-SCRIPT = Path(__file__).read_bytes() if "__file__" in globals() else os.urandom(32)  # as it runs
+if os.path.isfile(globals().get("__file__", "")):
+    SCRIPT = Path(__file__).read_bytes()  # as it is loaded; it may be saved anew while it runs
+else:
+    SCRIPT = os.urandom(32)  # pasted into a notebook: what runs cannot be told from what will
 LOADED = {}  # the parts of this module as they were when it was loaded: see the last lines
 
 
