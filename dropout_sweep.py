@@ -189,7 +189,7 @@ class Sweep:
 
     @tf.autograph.experimental.do_not_convert  # as in Keras's fit; tracing takes half the time
     def train_batch(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> None:
-        """Takes a training step with every network."""
+        """Takes a training step with every network: float32 [batch, pixels], int64 [batch]."""
         with accelerated(self.networks, self.seed, step, batch_size=tf.size(labels)):
             for network in self.networks:
                 network.train_step((reshape_images(network, images), labels))
@@ -206,6 +206,7 @@ class Sweep:
 
     @tf.autograph.experimental.do_not_convert
     def test_batch(self, images: tf.Tensor, labels: tf.Tensor) -> None:
+        """Takes a step of validation with every network: float32 [batch, pixels], int64 [batch]."""
         for network in self.networks:
             network.test_step((reshape_images(network, images), labels))
 
@@ -596,6 +597,7 @@ def difference_limits(means: np.ndarray, half_widths: np.ndarray) -> tuple[float
 
 
 def label_differences(axes: Axes, rates: list[float]) -> None:
+    """Says on the vertical axis what is subtracted from what."""
     first = name_rates(rates)[0]
     axes.set_ylabel(f"validation accuracy minus that of rate {first}\n(percentage points)")
 

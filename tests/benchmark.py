@@ -1,4 +1,4 @@
-"""How fast is the sweep, and how much memory does it take?
+"""No test: how fast is the sweep, and how much memory does it take?
 
     python tests/benchmark.py [epochs] [rounds]
 

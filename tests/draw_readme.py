@@ -106,6 +106,7 @@ def draw_run(folder: str) -> dict[str, bytes]:
 
 
 def main() -> None:
+    """Writes the figures beside the numbers."""
     runs = committed_runs()
     figures = SCRIPT.parent / "figures"
     for folder in COMMITTED:

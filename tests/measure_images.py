@@ -1,4 +1,4 @@
-"""How much of a gain is the luck of the seeds, and how much that of the 10,000 test images?
+"""No test: how much of a gain is the luck of the seeds, how much that of the 10,000 images?
 
     MNIST_NPZ=mnist.npz python tests/measure_images.py
 
