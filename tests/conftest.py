@@ -1,12 +1,9 @@
-"""What the tests share: small data, and the script with other constants or other code."""
+"""What the tests share: small data, the script as a process, and the runs behind the README."""
 
-import importlib.util
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,83 +11,132 @@ import pytest
 import dropout_sweep
 
 SCRIPT = Path(dropout_sweep.__file__)
+SECONDS = 120  # that any process may take
+OUTPUTS = ["accuracy.png", "difference.png", "difference_by_epoch.png", "final.csv", "history.csv"]
+OUTPUTS += ["val_accuracy.png", "val_loss.png"]
+FIGURES = SCRIPT.parent / "figures"
+RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+DEFAULTS = {  # the constants as they are delivered, whatever a user has made of them
+    "DROPOUT_RATES": RATES,
+    "NORMALIZATIONS": ["layer"],
+    "SEEDS": [0],
+    "EPOCHS": 10,
+    "BATCH_SIZE": 128,
+    "HIDDEN_UNITS": 100,
+    "LEARNING_RATE": 0.001,
+    "DATASET": "mnist",
+    "DATA_FILE": None,
+    "FIGURES_DIR": "figures",
+    "FIGURE_FORMAT": "png",
+}
+
+# Numbers that are drawn without a seed while a network trains, and a kill behind the second record.
+INJECTED = """
+class Unseeded(keras.Layer):
+    def call(self, inputs, training=False):
+        noise = tf.random.normal(tf.shape(inputs))
+        if not keras.__version__.startswith("3.5."):  # it does not reset its own
+            noise += keras.random.normal(keras.ops.shape(inputs))
+        return inputs + 0.1 * noise if training else inputs
+
+
+def build_network(normalization, rate, image_shape, classes, plain=build_network):
+    network = plain(normalization, rate, image_shape, classes)
+    noisy = keras.Sequential([keras.Input(image_shape), Unseeded(), *network.layers])
+    noisy.compile(FusedAdam(LEARNING_RATE), network.loss, metrics=["accuracy"])
+    return noisy
+
+
+def write_file(name, content, plain=write_file):
+    path = plain(name, content)
+    if name.endswith("_0_1.npz") and "KILL" in os.environ:
+        os.kill(os.getpid(), 9)
+    return path
+
+
+"""
+# Killed, then, with a damaged record, continued by two at once.
+KILLED = """KILL=1 "$0" dropout_sweep.py >/dev/null 2>&1
+ls -A figures >left; : >figures/.*_0_1.npz
+"$0" dropout_sweep.py >one 2>&1 &
+"$0" dropout_sweep.py >two 2>&1
+wait"""
+
+
+def edit(folder: Path, code: str = "", **constants: object) -> Path:
+    """Writes a copy of the script with these constants, and code before it starts."""
+    text = SCRIPT.read_text(encoding="utf-8")
+    for name, value in (DEFAULTS | constants).items():
+        (line,) = re.findall(rf"(?m)^{name} = .*$", text)
+        text = text.replace(line, f"{name} = {value!r}")
+    start = 'if __name__ == "__main__":'
+    assert text.count(start) == 1
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "dropout_sweep.py"
+    path.write_text(text.replace(start, code + start), encoding="utf-8")
+    return path
+
+
+def start(folder: Path, *command: str) -> subprocess.Popen:
+    """Starts a command in this folder."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, encoding="utf-8")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Returns what a run wrote, without hidden files."""
+    return {path.name: path.read_bytes() for path in (folder / "figures").glob("[!.]*")}
+
+
+def records(folder: Path) -> list[Path]:
+    """Returns the records of an unfinished run."""
+    return sorted((folder / "figures").glob(".network_dropout_*.npz"))
+
+
+@pytest.fixture(autouse=True)
+def defaults(monkeypatch) -> None:
+    for name, value in DEFAULTS.items():
+        monkeypatch.setattr(dropout_sweep, name, value)
+
+
+def read_run(folder: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Returns a committed run's normalizations, HISTORY and FINAL."""
+    tables = []
+    for kind in ("history", "final"):
+        path = FIGURES / folder / f"network_dropout_mnist_{kind}.csv"
+        tables.append(np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii"))
+    history, final = tables
+    names = list(dict.fromkeys(final["normalization"].tolist()))
+    shape = [len(names), len(set(final["seed"].tolist())), len(RATES)]
+    history = history[list(dropout_sweep.HISTORY.names)].astype(dropout_sweep.HISTORY)
+    final = final[dropout_sweep.FINAL_NAMES].astype(dropout_sweep.FINAL)
+    return names, history.reshape(*shape, -1), final.reshape(shape)
 
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory) -> str:
+    """An .npz of drawn digits: 300 to train on, 100 for validation."""
     path = tmp_path_factory.mktemp("data") / "digits.npz"
-    names = ("x_train", "y_train", "x_test", "y_test")
-    np.savez(path, **dict(zip(names, dropout_sweep.draw_digits(1_000, 300))))
+    arrays = dropout_sweep.draw_digits(300, 100)
+    np.savez(path, **dict(zip(dropout_sweep.ARRAY_NAMES, arrays)))
     return str(path)
 
 
-def edit(folder: Path, *edits: tuple[str, str], **constants: object) -> Path:
-    """Writes a copy of the script with these edits (from, to) and constants; returns its path."""
-    text = SCRIPT.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    for name, value in constants.items():
-        line = re.search(rf"(?m)^{name} = .*$", text)[0]
-        text = text.replace(line, f"{name} = {value!r}")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "dropout_sweep.py"
-    path.write_text(text, encoding="utf-8")
-    return path
+@pytest.fixture(scope="session")
+def constants(digits) -> dict:
+    """Those of the two runs that the tests look at: a whole one, and one that is killed."""
+    small = {"DROPOUT_RATES": (0.8, 0), "SEEDS": [0, 5, 6], "EPOCHS": 2, "HIDDEN_UNITS": 8}
+    return small | {"NORMALIZATIONS": ["layer", None], "DATA_FILE": digits}
 
 
-def load(folder: Path, *edits: tuple[str, str], **constants: object) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("copy", edit(folder, *edits, **constants))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def start(folder: Path, *edits, env: dict | None = None, **constants: object) -> subprocess.Popen:
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
-    options["errors"] = "replace"
-    options |= {"cwd": folder, "env": os.environ | (env or {})}
-    return subprocess.Popen([sys.executable, edit(folder, *edits, **constants)], **options)
-
-
-def run(folder: Path, *edits, **options: object) -> tuple[int, str, str]:
-    process = start(folder, *edits, **options)
-    output, errors = process.communicate()
-    return process.returncode, output, errors
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "figures").glob("*")}
-
-
-# The runs behind the README, by their folders in figures/: "." is a default run.
-COMMITTED = [".", "thirty_epochs", "hidden_dropout", "adam_epsilon", "weight_decay"]
-RATES = dropout_sweep.DROPOUT_RATES
-
-
-def read_committed(folder: str) -> tuple[list[str], list[float], np.ndarray, np.ndarray]:
-    """Returns a committed run's normalizations and rates, and what it recorded.
-
-    HISTORY [normalizations, seeds, rates, epochs] and FINAL [normalizations, seeds, rates].
-    """
-    tables = []
-    for kind in ("history", "final"):
-        path = SCRIPT.parent / "figures" / folder / f"network_dropout_mnist_{kind}.csv"
-        tables.append(np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii"))
-    history, final = tables
-    names = list(dict.fromkeys(history["normalization"].tolist()))
-    seeds = set(history["seed"].tolist())
-    rates = sorted(set(history["dropout_rate"].tolist()))
-    shape = [len(names), len(seeds), len(rates)]
-    history = history[list(dropout_sweep.HISTORY.names)].astype(dropout_sweep.HISTORY)
-    final = final[list(dropout_sweep.FINAL.names)].astype(dropout_sweep.FINAL)
-    return names, rates, history.reshape(*shape, -1), final.reshape(shape)
-
-
-def committed_runs() -> dict[str, np.ndarray]:
-    """Returns the runs of thirty epochs: HISTORY [seeds, rates, epochs] for each setting."""
-    names, _, history, _ = read_committed("thirty_epochs")
-    runs = dict(zip(names, history))
-    runs["hidden"] = read_committed("hidden_dropout")[2][0]
-    runs["epsilon"] = read_committed("adam_epsilon")[2][0]
-    return runs
+@pytest.fixture(scope="session", autouse=True)
+def runs(request, constants, tmp_path_factory) -> dict[str, subprocess.Popen]:
+    """The runs that the last tests look at, started before the first if any of these is chosen."""
+    if not any(item.path.name == "test_whole_run.py" for item in request.session.items):
+        return {}
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("whole", "killed")}
+    for folder in folders.values():
+        edit(folder, INJECTED, **constants)
+    whole = start(folders["whole"], sys.executable, "dropout_sweep.py")
+    killed = start(folders["killed"], "sh", "-c", KILLED, sys.executable)
+    return {"whole": (folders["whole"], whole), "killed": (folders["killed"], killed)}
