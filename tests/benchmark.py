@@ -2,9 +2,8 @@
 
     MNIST_NPZ=mnist.npz python tests/benchmark.py [rounds]
 
-Runs a default sweep and two opponents in turn, each as a process of its own: one `fit` for every
-rate, and one Keras model with an output for every rate. Neither of these draws anything. Then it
-tells what a further seed costs: eleven seeds against one, an epoch each.
+Runs a default sweep, one `fit` for every rate, and one Keras model with an output for every rate,
+each as a process; then eleven seeds against one, an epoch each.
 """
 
 import os
@@ -17,20 +16,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from conftest import edit
+from conftest import RATES, edit
 
-OPPONENT = """
+OPPONENT = f"""
 import sys
 import keras, numpy as np
 
-data, kind = np.load(sys.argv[1]), sys.argv[2]
-x_train, x_test = (data[name].reshape(len(data[name]), -1) for name in ("x_train", "x_test"))
-inputs, outputs = keras.Input([x_train.shape[1]]), []
-for rate in [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]:
+data = np.load(sys.argv[1])
+x_train, x_test = (data[name].reshape(-1, 784) for name in ("x_train", "x_test"))
+inputs, outputs = keras.Input([784]), []
+for rate in {RATES}:
     x = keras.layers.Dropout(rate)(keras.layers.LayerNormalization()(inputs))
     x = keras.layers.Dense(100, activation="tanh")(x)
-    outputs.append(keras.layers.Dense(10, activation="softmax", name=f"rate_{rate}")(x))
-for chosen in [[output] for output in outputs] if kind == "a fit a rate" else [outputs]:
+    outputs.append(keras.layers.Dense(10, activation="softmax")(x))
+for chosen in [[output] for output in outputs] if sys.argv[2] == "fits" else [outputs]:
     size = len(chosen)
     model = keras.Model(inputs, chosen)
     loss = ["sparse_categorical_crossentropy"] * size
@@ -41,39 +40,30 @@ for chosen in [[output] for output in outputs] if kind == "a fit a rate" else [o
 """
 
 
-def measure(*command: str) -> tuple[float, float]:
+def measure(script: Path, *arguments: str) -> tuple[float, float]:
     """Runs a script and returns its wall time in seconds and its peak memory in MB."""
-    nowhere = subprocess.DEVNULL
+    command = [sys.executable, str(script), *arguments]
     started = time.perf_counter()
-    folder = Path(command[0]).parent
-    process = subprocess.Popen(
-        [sys.executable, *command], cwd=folder, stdout=nowhere, stderr=nowhere
-    )
+    process = subprocess.Popen(command, cwd=script.parent, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, command
     return time.perf_counter() - started, usage.ru_maxrss / 2**10  # on Linux; macOS counts bytes
 
 
 def main(rounds: int = 1) -> None:
+    data = str(Path(os.environ["MNIST_NPZ"]).resolve())
     with tempfile.TemporaryDirectory() as name:
-        data = str(Path(os.environ["MNIST_NPZ"]).resolve())
         opponent = Path(name, "opponent.py")
         opponent.write_text(OPPONENT)
-        commands = {"sweep": [str(edit(Path(name, "sweep"), DATA_FILE=data))]}
-        for kind in ("a fit a rate", "ten outputs"):
-            commands[kind] = [str(opponent), data, kind]
-        results = {kind: [] for kind in commands}
-        for _ in range(rounds):
-            for kind, command in commands.items():
-                results[kind].append(measure(*command))
-                seconds, peak = results[kind][-1]
-                print(f"{kind:<14}{seconds:>8.1f} s{peak:>8.0f} MB", flush=True)
-        for kind, measured in results.items():
-            seconds, peak = (statistics.median(column) for column in zip(*measured))
-            print(f"median {kind:<14}{seconds:>8.1f} s{peak:>8.0f} MB")
-
-        one = measure(str(edit(Path(name, "1"), EPOCHS=1, DATA_FILE=data)))
-        eleven = measure(str(edit(Path(name, "11"), EPOCHS=1, DATA_FILE=data, SEEDS=range(11))))
+        commands = {"sweep": [edit(Path(name, "sweep"), DATA_FILE=data)]}
+        commands |= {kind: [opponent, data, kind] for kind in ("fits", "ten outputs")}
+        results = [[measure(*each) for each in commands.values()] for _ in range(rounds)]
+        for kind, measured in zip(commands, zip(*results)):
+            seconds, peaks = zip(*measured)
+            median = statistics.median(seconds)
+            print(f"{kind:<14}{median:>8.1f} s{statistics.median(peaks):>8.0f} MB, of {seconds}")
+        one = measure(edit(Path(name, "1"), EPOCHS=1, DATA_FILE=data))
+        eleven = measure(edit(Path(name, "11"), EPOCHS=1, DATA_FILE=data, SEEDS=range(11)))
         seconds, peak = ((many - single) / 10 for many, single in zip(eleven, one))
         print(f"a further seed{seconds:>8.1f} s{peak:>8.1f} MB")
 

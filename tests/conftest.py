@@ -16,19 +16,9 @@ OUTPUTS = ["accuracy.png", "difference.png", "difference_by_epoch.png", "final.c
 OUTPUTS += ["val_accuracy.png", "val_loss.png"]
 FIGURES = SCRIPT.parent / "figures"
 RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-DEFAULTS = {  # the constants as they are delivered, whatever a user has made of them
-    "DROPOUT_RATES": RATES,
-    "NORMALIZATIONS": ["layer"],
-    "SEEDS": [0],
-    "EPOCHS": 10,
-    "BATCH_SIZE": 128,
-    "HIDDEN_UNITS": 100,
-    "LEARNING_RATE": 0.001,
-    "DATASET": "mnist",
-    "DATA_FILE": None,
-    "FIGURES_DIR": "figures",
-    "FIGURE_FORMAT": "png",
-}
+DEFAULTS = {"DROPOUT_RATES": RATES, "NORMALIZATIONS": ["layer"], "SEEDS": [0], "EPOCHS": 10}
+DEFAULTS |= {"BATCH_SIZE": 128, "HIDDEN_UNITS": 100, "LEARNING_RATE": 0.001, "DATASET": "mnist"}
+DEFAULTS |= {"DATA_FILE": None, "FIGURES_DIR": "figures", "FIGURE_FORMAT": "png"}
 
 # Numbers that are drawn without a seed while a network trains, and a kill behind the second record.
 INJECTED = """
@@ -57,7 +47,7 @@ def write_file(name, content, plain=write_file):
 """
 # Killed, then, with a damaged record, continued by two at once.
 KILLED = """KILL=1 "$0" dropout_sweep.py >/dev/null 2>&1
-ls -A figures >left; : >figures/.*_0_1.npz
+ls -A figures >left; for record in figures/.*_0_1.npz; do : >"$record"; done
 "$0" dropout_sweep.py >one 2>&1 &
 "$0" dropout_sweep.py >two 2>&1
 wait"""
@@ -77,20 +67,9 @@ def edit(folder: Path, code: str = "", **constants: object) -> Path:
     return path
 
 
-def start(folder: Path, *command: str) -> subprocess.Popen:
-    """Starts a command in this folder."""
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, encoding="utf-8")
-
-
 def contents(folder: Path) -> dict[str, bytes]:
-    """Returns what a run wrote, without hidden files."""
-    return {path.name: path.read_bytes() for path in (folder / "figures").glob("[!.]*")}
-
-
-def records(folder: Path) -> list[Path]:
-    """Returns the records of an unfinished run."""
-    return sorted((folder / "figures").glob(".network_dropout_*.npz"))
+    """Returns what a run wrote, hidden files too."""
+    return {path.name: path.read_bytes() for path in (folder / "figures").iterdir()}
 
 
 @pytest.fixture(autouse=True)
@@ -102,15 +81,13 @@ def defaults(monkeypatch) -> None:
 def read_run(folder: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Returns a committed run's normalizations, HISTORY and FINAL."""
     tables = []
-    for kind in ("history", "final"):
+    for kind, results in (("history", dropout_sweep.HISTORY), ("final", dropout_sweep.FINAL)):
         path = FIGURES / folder / f"network_dropout_mnist_{kind}.csv"
-        tables.append(np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii"))
-    history, final = tables
-    names = list(dict.fromkeys(final["normalization"].tolist()))
-    shape = [len(names), len(set(final["seed"].tolist())), len(RATES)]
-    history = history[list(dropout_sweep.HISTORY.names)].astype(dropout_sweep.HISTORY)
-    final = final[dropout_sweep.FINAL_NAMES].astype(dropout_sweep.FINAL)
-    return names, history.reshape(*shape, -1), final.reshape(shape)
+        table = np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii")
+        names, seeds = dict.fromkeys(table["normalization"].tolist()), set(table["seed"].tolist())
+        tables.append(table[list(results.names)].astype(results))
+    shape = [len(names), len(seeds), len(RATES)]
+    return list(names), tables[0].reshape(*shape, -1), tables[1].reshape(shape)
 
 
 @pytest.fixture(scope="session")
@@ -130,13 +107,16 @@ def constants(digits) -> dict:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def runs(request, constants, tmp_path_factory) -> dict[str, subprocess.Popen]:
+def runs(request, constants, tmp_path_factory) -> dict[str, tuple]:
     """The runs that the last tests look at, started before the first if any of these is chosen."""
     if not any(item.path.name == "test_whole_run.py" for item in request.session.items):
         return {}
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("whole", "killed")}
-    for folder in folders.values():
+    commands = {"whole": [sys.executable, "dropout_sweep.py"]}
+    commands["killed"] = ["sh", "-c", KILLED, sys.executable]
+    started = {}
+    for name, command in commands.items():
+        folder = tmp_path_factory.mktemp(name)
         edit(folder, INJECTED, **constants)
-    whole = start(folders["whole"], sys.executable, "dropout_sweep.py")
-    killed = start(folders["killed"], "sh", "-c", KILLED, sys.executable)
-    return {"whole": (folders["whole"], whole), "killed": (folders["killed"], killed)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+        started[name] = folder, subprocess.Popen(command, cwd=folder, **pipes)
+    return started

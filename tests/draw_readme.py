@@ -1,7 +1,4 @@
-"""No test: draws the README's pictures from the committed numbers.
-
-python tests/draw_readme.py
-"""
+"""No test: `python tests/draw_readme.py` draws the README's pictures from the committed numbers."""
 
 import sys
 from pathlib import Path
@@ -10,17 +7,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 from conftest import DEFAULTS, FIGURES, RATES, read_run
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import dropout_sweep
-
-STYLES = {
-    0.0: ("black", "o"),
-    0.2: ("tab:blue", "^"),
-    0.4: ("tab:green", "s"),
-    0.6: ("tab:orange", "v"),
-}
 
 
 def draw_answer(pixels: np.ndarray, hidden: np.ndarray) -> Figure:
@@ -38,30 +27,14 @@ def draw_answer(pixels: np.ndarray, hidden: np.ndarray) -> Figure:
     return figure
 
 
-def plot_means(axes: Axes, title: str, values: np.ndarray) -> None:
-    """Draws four rates, mean and standard deviation over the seeds: float [seeds, rates, epochs]."""
-    epochs = np.arange(1, values.shape[-1] + 1)
-    for rate, (color, marker) in STYLES.items():
-        mean = values[:, RATES.index(rate)].mean(axis=0)
-        spread = values[:, RATES.index(rate)].std(axis=0, ddof=1)
-        axes.plot(epochs, mean, color=color, marker=marker, markersize=4, label=f"rate {rate}")
-        axes.fill_between(epochs, mean - spread, mean + spread, color=color, alpha=0.15, lw=0)
-    axes.set_title(title, fontsize="medium")
-    axes.set_xlabel("epoch")
-    axes.grid(alpha=0.3)
-
-
-def draw_loss(history: np.ndarray) -> Figure:
-    """Draws validation accuracy and loss by epoch: HISTORY [seeds, rates, epochs]."""
-    figure = Figure(figsize=(12, 5), dpi=150, layout="constrained")
-    figure.suptitle("MNIST, layer normalization, dropout on the pixels, 20 seeds")
-    left, right = figure.subplots(1, 2)
-    plot_means(left, "validation accuracy (%)", 100 * history["val_accuracy"])
-    left.set_ylim(96, 98.1)
-    left.legend(loc="lower right")
-    plot_means(right, "validation loss", history["val_loss"])
-    right.set_ylim(0.06, 0.13)
-    return figure
+def draw_epochs(measure: str, values: np.ndarray) -> Figure:
+    """Draws four rates by epoch: float [seeds, rates, epochs]."""
+    dropout_sweep.NORMALIZATIONS = ["layer"]
+    title = "MNIST, dropout on the pixels, 20 seeds"
+    rates = [0, 2, 4, 6]
+    return dropout_sweep.plot_epochs(
+        title, measure, [RATES[rate] for rate in rates], values[None, :, rates]
+    )
 
 
 def main() -> None:
@@ -73,7 +46,9 @@ def main() -> None:
     _, thirty, _ = read_run("thirty_epochs")
     _, hidden, _ = read_run("hidden_dropout")
     pictures["answer"] = draw_answer(thirty["val_accuracy"][0], hidden["val_accuracy"][0])
-    pictures["loss_by_epoch"] = draw_loss(thirty[0])
+    accuracy, loss = 100 * thirty["val_accuracy"][0], thirty["val_loss"][0]
+    pictures["accuracy_by_epoch"] = draw_epochs("validation accuracy (%)", accuracy)
+    pictures["loss_by_epoch"] = draw_epochs("validation loss", loss)
     for name, figure in pictures.items():
         figure.savefig(FIGURES / f"{name}.png")
 

@@ -9,19 +9,18 @@ from conftest import contents
 
 import dropout_sweep as d
 
-NAN = float("nan")
-NOT_WHOLE = [0, -1, 1.0, "10", None, [10], NAN, float("inf")]
-NOT_RATES = [[], [1.0], [-0.1], [NAN], ["0.1"], [[0.1]], [0.1, 0.1], [0, 0.0], 0.5, "0.5", None]
+NAN, INFINITE = float("nan"), float("inf")
+NOT_WHOLE = [0, -1, 1.0, "10", None, [10], NAN]
 WRONG = {
-    "DROPOUT_RATES": [{0.1: 0.2}, *NOT_RATES],
+    "DROPOUT_RATES": [[], [1.0], [-0.1], [NAN], ["0.1"], [[0.1]], [0.1, 0.1], 0.5, {0.1: 0}, None],
     "NORMALIZATIONS": [None, "layer", [], ["group"], [["layer"]], [0]],
     "SEEDS": [0, None, [], [-1], [0.5], ["0"], [0, 0], [2**31], [NAN], "01"],
     **dict.fromkeys(["EPOCHS", "BATCH_SIZE", "HIDDEN_UNITS"], NOT_WHOLE),
-    "LEARNING_RATE": [0, 0.0, -0.1, "0.1", None, [0.1], NAN, float("inf")],
-    "DATA_FILE": [0, True, ["mnist.npz"], b"mnist.npz"],
-    "FIGURES_DIR": [None, 0, True, ["figures"]],
-    "DATASET": ["", None, "imdb", "MNIST", 0, ["mnist"]],
-    "FIGURE_FORMAT": ["", None, "jpg", "PNG", 0, ["png"]],
+    "LEARNING_RATE": [0, -0.1, "0.1", None, [0.1], NAN, INFINITE],
+    "DATA_FILE": [0, ["mnist.npz"], b"mnist.npz"],
+    "FIGURES_DIR": [None, 0, ["figures"]],
+    "DATASET": ["", None, "imdb", "MNIST", ["mnist"]],
+    "FIGURE_FORMAT": ["", None, "jpg", "PNG", ["png"]],
 }
 X, Y = np.arange(20 * 4 * 5, dtype=np.uint8).reshape(20, 4, 5), np.arange(20) % 3
 ARRAYS = {"x_train": X, "y_train": Y, "x_test": X[:6], "y_test": Y[:6]}
@@ -33,11 +32,8 @@ CHANGES = [
     {"y_test": np.full(6, 3)},
     {"x_test": X[:6, :, 1:]},
     {"x_train": X.astype(int) + 200},
-    {"x_test": X[:6].astype(int) - 1},
     {"x_test": X[:0], "y_test": Y[:0]},
-    {"x_train": X[:, 0, 0], "x_test": X[:6, 0, 0]},
     {"x_train": X.astype(object)},
-    {"y_train": Y.astype(str)},
 ]
 
 
@@ -51,7 +47,6 @@ def refused(function, *arguments) -> str:
 
 @pytest.mark.parametrize("name", WRONG)
 def test_constants(name, monkeypatch):
-    d.check_constants()
     for value in WRONG[name]:
         monkeypatch.setattr(d, name, value)
         assert refused(d.main).startswith(f"{name} is {value!r}; it must be ")
@@ -60,30 +55,26 @@ def test_constants(name, monkeypatch):
 def test_data_files(tmp_path, monkeypatch):
     path = tmp_path / "data.npz"
     monkeypatch.setattr(d, "DATA_FILE", path)
-    for changes in [*CHANGES, None, {}]:
-        if changes is None:
-            path.unlink()
-        elif changes == {}:
-            path.write_bytes(b"no archive")
-        else:
-            np.savez(path, **ARRAYS | changes)
-        assert refused(d.read_data_file).startswith(f"DATA_FILE is {str(path)!r}")
+    for changes in CHANGES:
+        np.savez(path, **ARRAYS | changes)
+        assert refused(d.load_data).startswith(f"DATA_FILE is '{path}'")
+    path.write_bytes(b"no archive")
+    assert refused(d.load_data).startswith(f"DATA_FILE is '{path}'")
+    path.unlink()
+    assert refused(d.load_data).startswith(f"DATA_FILE is '{path}'")
 
 
 def test_odd_data_names_and_settings_that_work(tmp_path, monkeypatch):
     """Labels in a column, images of wide numbers in rows, more in a batch than there are."""
     monkeypatch.setenv("HOME", str(tmp_path))
     labels = {"y_train": Y[:, None].astype(">i2"), "y_test": Y[:6, None]}
-    rows = X.reshape(20, 20)
-    images = {"x_train": rows.astype(np.int64), "x_test": np.asfortranarray(rows[:6])}
-    np.savez(tmp_path / "数.npz", **ARRAYS | labels | images)
+    rows = np.asfortranarray(X.reshape(20, 20).astype(np.int64))
+    np.savez(tmp_path / "数.npz", **ARRAYS | labels | {"x_train": rows, "x_test": rows[:6]})
     strange = 'a,"b"$\n数'
-    table = {strange: lambda: d.keras.layers.GroupNormalization(groups=4)}
-    monkeypatch.setattr(d, "NORMALIZATION_LAYERS", d.NORMALIZATION_LAYERS | table)
+    monkeypatch.setitem(d.NORMALIZATION_LAYERS, strange, d.keras.layers.LayerNormalization)
     settings = {"DATA_FILE": "~/数.npz", "FIGURES_DIR": "~/figures", "NORMALIZATIONS": [strange]}
     settings |= {"SEEDS": range(2), "BATCH_SIZE": 10**9, "DROPOUT_RATES": (0.1 * 3, 0), "EPOCHS": 1}
-    settings |= {"FIGURE_FORMAT": "svg", "LEARNING_RATE": 1.0}
-    for name, value in settings.items():
+    for name, value in (settings | {"FIGURE_FORMAT": "svg", "LEARNING_RATE": 1.0}).items():
         monkeypatch.setattr(d, name, value)
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")  # it cannot show the names
     monkeypatch.setattr(sys, "stdout", terminal)
@@ -94,40 +85,20 @@ def test_odd_data_names_and_settings_that_work(tmp_path, monkeypatch):
     assert final.count('"a,""b""$\n数"') == 4 and ",0.3," in final
 
 
-def test_other_sets_of_keras(monkeypatch):
-    labels = np.arange(9, dtype=np.uint8)[:, None]
-    sets = [(np.full([9, 32, 32, 3], pixel, np.uint8), labels) for pixel in (1, 2)]
-    monkeypatch.setattr(d.keras.datasets.cifar10, "load_data", lambda: sets)
-    monkeypatch.setattr(d, "DATASET", "cifar10")
-    name, (x_train, y_train, x_test, y_test) = d.load_data()
-    assert (name, x_train.shape, x_test.shape) == ("cifar10", (9, 32, 32, 3), (9, 32, 32, 3))
-    assert (x_train == 1).all() and (x_test == 2).all()
-    np.testing.assert_array_equal([y_train, y_test], [range(9), range(9)])
-
-
-def test_places_that_cannot_be_written_lose_nothing(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(d, "DATA_FILE", digits)
-    (tmp_path / "a file").write_text("kept")
-    for folder in (tmp_path / "a file", "/proc/figures", "a\0b"):
-        monkeypatch.setattr(d, "FIGURES_DIR", str(folder))
-        assert refused(d.main).startswith(f"FIGURES_DIR is {str(folder)!r}, where ")
-    assert (tmp_path / "a file").read_text() == "kept"
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="limits are set otherwise elsewhere")
-def test_a_full_disk_loses_nothing(digits, tmp_path, monkeypatch):
+def test_a_place_without_room_or_rights_loses_nothing(digits, tmp_path, monkeypatch):
     import resource
 
-    monkeypatch.setattr(d, "DATA_FILE", digits)
-    monkeypatch.setattr(d, "FIGURES_DIR", str(tmp_path))
     kept = tmp_path / "network_dropout_digits_history.csv"
     kept.write_text("kept")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, limits[1]))  # of any file
     try:
-        sentences = [refused(d.main), refused(d.write_file, kept.name, bytes(40_000))]
+        monkeypatch.setattr(d, "DATA_FILE", digits)
+        for folder in (kept, "/proc/figures", "a\0b", tmp_path):
+            monkeypatch.setattr(d, "FIGURES_DIR", str(folder))
+            assert refused(d.main).startswith(f"FIGURES_DIR is {str(folder)!r}, where ")
+        refused(d.write_file, kept.name, bytes(40_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert all(each.startswith(f"FIGURES_DIR is {str(tmp_path)!r}, where ") for each in sentences)
-    assert [path.name for path in tmp_path.iterdir()] == [kept.name]
-    assert kept.read_text() == "kept"
+    assert list(tmp_path.iterdir()) == [kept] and kept.read_text() == "kept"
