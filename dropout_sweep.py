@@ -96,21 +96,24 @@ class FusedAdam(keras.optimizers.Adam):
         self.momentums = [each for each in self.variables if each.name.endswith("_momentum")]
         self.velocities = [each for each in self.variables if each.name.endswith("_velocity")]
 
+    def apply(self, grads: list, trainable_variables: list | None = None) -> None:
+        step = tf.cast(self.iterations + 1, tf.float32)
+        self.beta_powers = [self.beta_1**step, self.beta_2**step]  # once for all variables
+        super().apply(grads, trainable_variables)
+
     def update_step(
         self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
     ) -> None:
-        is_dense = isinstance(gradient, tf.Tensor)
-        if self.amsgrad or not is_dense or variable.dtype != tf.float32:
+        if self.amsgrad or variable.dtype != tf.float32 or isinstance(gradient, tf.IndexedSlices):
             super().update_step(gradient, variable, learning_rate)
             return
         index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self.momentums[index].value.handle,
             v=self.velocities[index].value.handle,
-            beta1_power=self.beta_1**step,
-            beta2_power=self.beta_2**step,
+            beta1_power=self.beta_powers[0],
+            beta2_power=self.beta_powers[1],
             lr=tf.cast(learning_rate, tf.float32),
             beta1=self.beta_1,
             beta2=self.beta_2,
@@ -208,10 +211,7 @@ NUMBER = tf.TensorSpec([], tf.int64)
 
 @tf.autograph.experimental.do_not_convert  # as in Keras's fit; tracing takes half the time
 def take_results(networks: list[keras.Model]) -> tf.Tensor:
-    """Resets the metrics, and returns what Keras's `History` would hold: float [2, networks].
-
-    Losses, then accuracies, since the last call.
-    """
+    """Returns losses and accuracies, as in Keras's `History`, and resets: float [2, networks]."""
     values = []
     for network in networks:
         results = network.get_metrics_result()
@@ -232,7 +232,7 @@ class Sweep:
         self.networks = networks
         self.images = images
         self.labels = labels
-        # What draws random numbers without a seed of its own draws the same whichever sweep is first.
+        # What draws random numbers without a seed draws the same, whichever sweep is first.
         keras.utils.set_random_seed(0)
         graph = self.train_epoch.get_concrete_function()
         self.first_values = [(variable, variable.numpy()) for variable in graph.variables]
@@ -286,7 +286,7 @@ class Sweep:
         return take_results(self.networks)
 
 
-# What comes out: HISTORY [normalizations, seeds, rates, epochs], FINAL [normalizations, seeds, rates]
+# What comes out: HISTORY by normalization, seed, rate and epoch; FINAL after the last epoch
 HISTORY = np.dtype([(name, float) for name in ("accuracy", "val_accuracy", "loss", "val_loss")])
 FINAL_NAMES = ["accuracy", "accuracy_dropout_off", "val_accuracy", "val_loss"]
 FINAL = np.dtype([(name, float) for name in FINAL_NAMES])
@@ -371,7 +371,7 @@ def main(script: bytes | None = None) -> None:
 def critical_value(seeds: int, rates: int) -> float:
     """Returns how many standard errors make a 95 % interval that holds for all rates at once.
 
-    Of 50,000 simulated sweeps, whose rates differ by chance alone, so many have no larger difference.
+    In 95 % of 50,000 simulated sweeps of equal rates, no difference is larger.
     """
     random = np.random.default_rng(0)
     values = random.standard_normal([50_000, seeds, rates], dtype=np.float32)
@@ -438,8 +438,7 @@ MARKERS = "ov^sD<>phd"
 def make_panels(title: str, x_label: str, measure: str) -> Figure:
     """Returns a figure with a panel for each normalization.
 
-    They share their vertical axis, of a scale that gives room where the lines are close together:
-    towards 100 % for accuracies, towards 0 for losses and differences.
+    Its vertical axis gives room to what is close to 100 %, or, of losses and differences, to 0.
     """
     panels = len(NORMALIZATIONS)
     figure = Figure(figsize=(4 + 4 * panels, 5), dpi=150, layout="constrained")
@@ -457,8 +456,7 @@ def make_panels(title: str, x_label: str, measure: str) -> Figure:
         first.set_yscale("function", functions=stretch)
         first.yaxis.set_major_locator(FixedLocator(ACCURACY_TICKS))
     else:
-        linear_width = 0.05 if "loss" in measure else 0.5
-        first.set_yscale("asinh", linear_width=linear_width, base=0)
+        first.set_yscale("asinh", linear_width=0.05 if "loss" in measure else 0.5, base=0)
     first.yaxis.set_major_formatter("{x:g}")
     return figure
 
@@ -483,7 +481,7 @@ def plot_epochs(title: str, measure: str, rates: list[float], values: np.ndarray
 
 
 def plot_differences(run: str, rates: list[float], accuracies: np.ndarray) -> Figure:
-    """Plots each rate's accuracy in % minus the first one's: float [normalizations, seeds, rates]."""
+    """Plots accuracies in % minus the first rate's: float [normalizations, seeds, rates]."""
     bars = "bars: simultaneous 95 % intervals" if accuracies.shape[1] > 2 else "not tested"
     title = f"{run}\nvalidation accuracy minus that of rate {rates[0]} ({bars})"
     figure = make_panels(title, "dropout rate", "difference (percentage points)")
@@ -549,7 +547,7 @@ def load_data() -> tuple[str, list[tf.Tensor]]:
 
 
 def load_dataset() -> tuple[str, list[np.ndarray]]:
-    """Returns a name and DATASET, through Keras's cache, or drawn digits where MNIST can't be had."""
+    """Returns a name and DATASET, through Keras's cache; drawn digits where MNIST can't be had."""
     socket.setdefaulttimeout(30)  # seconds; Keras would wait for ever on a silent connection
     try:
         train, test = getattr(keras.datasets, DATASET).load_data()
@@ -746,5 +744,5 @@ def check_networks(networks: list[keras.Model]) -> None:
 
 
 if __name__ == "__main__":
-    is_file = "__file__" in globals()  # not where it is pasted into a notebook
-    main(Path(__file__).read_bytes() if is_file else None)
+    # Pasted into a notebook it has no file.
+    main(Path(__file__).read_bytes() if "__file__" in globals() else None)

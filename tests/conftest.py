@@ -1,5 +1,6 @@
 """What the tests share: small data, the script as a process, and the runs behind the README."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import dropout_sweep
+from dropout_sweep import keras, tf
 
 SCRIPT = Path(dropout_sweep.__file__)
 SECONDS = 120  # that any process may take
@@ -20,9 +22,10 @@ DEFAULTS = {"DROPOUT_RATES": RATES, "NORMALIZATIONS": ["layer"], "SEEDS": [0], "
 DEFAULTS |= {"BATCH_SIZE": 128, "HIDDEN_UNITS": 100, "LEARNING_RATE": 0.001, "DATASET": "mnist"}
 DEFAULTS |= {"DATA_FILE": None, "FIGURES_DIR": "figures", "FIGURE_FORMAT": "png"}
 
-# Numbers that are drawn without a seed while a network trains, and a kill behind the second record.
-INJECTED = """
-class Unseeded(keras.Layer):
+
+class Draws(keras.Layer):
+    """A layer whose random numbers have no seed."""
+
     def call(self, inputs, training=False):
         noise = tf.random.normal(tf.shape(inputs))
         if not keras.__version__.startswith("3.5."):  # it does not reset its own
@@ -30,9 +33,13 @@ class Unseeded(keras.Layer):
         return inputs + 0.1 * noise if training else inputs
 
 
+# Put into the script: such numbers, and a kill behind the second record.
+INJECTED = f"""
+{inspect.getsource(Draws)}
+
 def build_network(normalization, rate, image_shape, classes, plain=build_network):
     network = plain(normalization, rate, image_shape, classes)
-    noisy = keras.Sequential([keras.Input(image_shape), Unseeded(), *network.layers])
+    noisy = keras.Sequential([keras.Input(image_shape), Draws(), *network.layers])
     noisy.compile(FusedAdam(LEARNING_RATE), network.loss, metrics=["accuracy"])
     return noisy
 
@@ -78,15 +85,15 @@ def defaults(monkeypatch) -> None:
         monkeypatch.setattr(dropout_sweep, name, value)
 
 
-def read_run(folder: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Returns a committed run's normalizations, HISTORY and FINAL."""
+def read_run(folder: Path, data: str = "mnist") -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Returns the normalizations, HISTORY and FINAL that a run wrote into this folder."""
     tables = []
     for kind, results in (("history", dropout_sweep.HISTORY), ("final", dropout_sweep.FINAL)):
-        path = FIGURES / folder / f"network_dropout_mnist_{kind}.csv"
+        path = folder / f"network_dropout_{data}_{kind}.csv"
         table = np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="ascii")
-        names, seeds = dict.fromkeys(table["normalization"].tolist()), set(table["seed"].tolist())
+        names, *others = (dict.fromkeys(table[key].tolist()) for key in table.dtype.names[:3])
         tables.append(table[list(results.names)].astype(results))
-    shape = [len(names), len(seeds), len(RATES)]
+    shape = [len(names), *(len(values) for values in others)]
     return list(names), tables[0].reshape(*shape, -1), tables[1].reshape(shape)
 
 
@@ -99,24 +106,19 @@ def digits(tmp_path_factory) -> str:
     return str(path)
 
 
-@pytest.fixture(scope="session")
-def constants(digits) -> dict:
-    """Those of the two runs that the tests look at: a whole one, and one that is killed."""
-    small = {"DROPOUT_RATES": (0.8, 0), "SEEDS": [0, 5, 6], "EPOCHS": 2, "HIDDEN_UNITS": 8}
-    return small | {"NORMALIZATIONS": ["layer", None], "DATA_FILE": digits}
-
-
 @pytest.fixture(scope="session", autouse=True)
-def runs(request, constants, tmp_path_factory) -> dict[str, tuple]:
+def runs(request, digits, tmp_path_factory) -> dict[str, tuple]:
     """The runs that the last tests look at, started before the first if any of these is chosen."""
     if not any(item.path.name == "test_whole_run.py" for item in request.session.items):
         return {}
+    small = {"DROPOUT_RATES": (0.8, 0), "SEEDS": [0, 5, 6], "EPOCHS": 2, "HIDDEN_UNITS": 8}
+    small |= {"NORMALIZATIONS": ["layer", None], "DATA_FILE": digits}
     commands = {"whole": [sys.executable, "dropout_sweep.py"]}
     commands["killed"] = ["sh", "-c", KILLED, sys.executable]
     started = {}
     for name, command in commands.items():
         folder = tmp_path_factory.mktemp(name)
-        edit(folder, INJECTED, **constants)
+        edit(folder, INJECTED, **small)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
         started[name] = folder, subprocess.Popen(command, cwd=folder, **pipes)
     return started

@@ -40,11 +40,11 @@ def draw_epochs(measure: str, values: np.ndarray) -> Figure:
 def main() -> None:
     for name, value in DEFAULTS.items():
         setattr(dropout_sweep, name, value)
-    _, history, final = read_run(".")
+    _, history, final = read_run(FIGURES)
     figures = dropout_sweep.plot_results("mnist", RATES, history, final)
     pictures = {f"network_dropout_mnist_{name}": figure for name, figure in figures.items()}
-    _, thirty, _ = read_run("thirty_epochs")
-    _, hidden, _ = read_run("hidden_dropout")
+    _, thirty, _ = read_run(FIGURES / "thirty_epochs")
+    _, hidden, _ = read_run(FIGURES / "hidden_dropout")
     pictures["answer"] = draw_answer(thirty["val_accuracy"][0], hidden["val_accuracy"][0])
     accuracy, loss = 100 * thirty["val_accuracy"][0], thirty["val_loss"][0]
     pictures["accuracy_by_epoch"] = draw_epochs("validation accuracy (%)", accuracy)

@@ -24,17 +24,9 @@ WRONG = {
 }
 X, Y = np.arange(20 * 4 * 5, dtype=np.uint8).reshape(20, 4, 5), np.arange(20) % 3
 ARRAYS = {"x_train": X, "y_train": Y, "x_test": X[:6], "y_test": Y[:6]}
-CHANGES = [
-    {"x_train": X[:-1]},
-    {"y_test": Y[:5]},
-    {"y_train": Y / 1},
-    {"y_train": Y - 1},
-    {"y_test": np.full(6, 3)},
-    {"x_test": X[:6, :, 1:]},
-    {"x_train": X.astype(int) + 200},
-    {"x_test": X[:0], "y_test": Y[:0]},
-    {"x_train": X.astype(object)},
-]
+CHANGES = [("x_train", X[:-1]), ("y_test", Y[:5]), ("y_train", Y / 1), ("y_train", Y - 1)]
+CHANGES += [("y_test", np.full(6, 3)), ("x_test", X[:6, :, 1:]), ("x_train", X.astype(int) + 200)]
+CHANGES += [("x_test", X[:0]), ("y_test", Y[:0]), ("x_train", X.astype(object))]
 
 
 def refused(function, *arguments) -> str:
@@ -55,8 +47,8 @@ def test_constants(name, monkeypatch):
 def test_data_files(tmp_path, monkeypatch):
     path = tmp_path / "data.npz"
     monkeypatch.setattr(d, "DATA_FILE", path)
-    for changes in CHANGES:
-        np.savez(path, **ARRAYS | changes)
+    for name, array in CHANGES:
+        np.savez(path, **ARRAYS | {name: array})
         assert refused(d.load_data).startswith(f"DATA_FILE is '{path}'")
     path.write_bytes(b"no archive")
     assert refused(d.load_data).startswith(f"DATA_FILE is '{path}'")

@@ -10,9 +10,9 @@ from conftest import FIGURES, RATES, SCRIPT, read_run
 import dropout_sweep as d
 
 README = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
-NAMES, THIRTY, _ = read_run("thirty_epochs")
+NAMES, THIRTY, _ = read_run(FIGURES / "thirty_epochs")
 RUNS = dict(zip(NAMES, THIRTY))  # HISTORY [seeds, rates, epochs]
-RUNS |= {name: read_run(name)[1][0] for name in ("hidden_dropout", "adam_epsilon")}
+RUNS |= {name: read_run(FIGURES / name)[1][0] for name in ("hidden_dropout", "adam_epsilon")}
 KINDS = ["layer", "batch", "none", "hidden_dropout"]
 LOSS = RUNS["layer"]["val_loss"]
 BEST_LOSS = LOSS.min(axis=2)
@@ -131,7 +131,7 @@ def test_the_code_for_the_best_epoch(tmp_path, monkeypatch, capsys):
     np.testing.assert_array_equal(epochs, expected.reshape(-1))
 
 
-def test_the_edits_of_the_network():
+def test_the_edits_of_the_network(digits):
     text = SCRIPT.read_text(encoding="utf-8")
     for line in re.findall(r"`((?:PairedDropout|optimizer=FusedAdam)\(.*?\),)`", README):
         assert line in text or "epsilon" in line
@@ -141,6 +141,6 @@ def test_the_edits_of_the_network():
     dropout, adam = (eval(code, values) for code in own)
     network = keras.Sequential([*parts, dropout, keras.layers.Dense(10, "softmax")])
     network.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
-    images, labels, *_ = d.draw_digits(300, 10)
+    images, labels = np.load(digits)["x_train"], np.load(digits)["y_train"]
     network.fit(images, labels, epochs=6, verbose=0)
     assert network.evaluate(images, labels, verbose=0)[1] > 0.5

@@ -30,14 +30,6 @@ def test_intervals_of_two_rates_are_those_of_students_t():
     np.testing.assert_allclose(values, [4.303, 2.262, 2.093], rtol=0.02)
 
 
-def test_a_gain_as_on_mnist_is_found():
-    found = 0
-    for sweep in simulate(100, 20, 10, 0.0009):  # a difference then varies by 0.13 points
-        mean, half_width = d.compare_with_first(sweep + 0.0019 * np.eye(10)[2])
-        found += mean[2] > half_width[2]
-    assert found >= 95
-
-
 def test_under_three_seeds_nothing_is_told_apart():
     values = np.array([[0.9, 0.95, 0.1], [0.9, 0.96, 0.12]])
     for seeds in (1, 2):
@@ -55,16 +47,11 @@ def test_where_all_seeds_have_the_same_difference_nothing_is_told_apart():
 
 @pytest.mark.parametrize("seeds", [2, 9])
 def test_the_table_says_what_is_better_and_since_when(seeds):
-    means = np.array(
-        [  # of validation accuracy by rate and epoch
-            [0.95, 0.95, 0.95, 0.95],
-            [0.90, 0.97, 0.98, 0.98],
-            [0.97, 0.94, 0.97, 0.97],
-            [0.95, 0.95, 0.95, 0.95],
-            [0.97, 0.97, 0.97, 0.97],
-            [0.97, 0.95, 0.90, 0.90],
-        ]
-    )
+    means = np.full([6, 4], 0.95)  # of validation accuracy by rate and epoch
+    means[1] = 0.90, 0.97, 0.98, 0.98
+    means[2] = 0.97, 0.94, 0.97, 0.97
+    means[4] = 0.97
+    means[5] = 0.97, 0.95, 0.90, 0.90
     noise = np.random.default_rng(1).normal(scale=0.001, size=[seeds, 6, 4])
     history = np.zeros([seeds, 6, 4], d.HISTORY)
     history["val_accuracy"] = means + noise
@@ -73,8 +60,8 @@ def test_the_table_says_what_is_better_and_since_when(seeds):
     final["accuracy_dropout_off"] = 0.75
     head, *rows = d.results_table(list(range(6)), history, final).splitlines()
     assert head.split()[:5] == ["rate", "training", "dropout", "off", "validation"]
-    ends = ["", *(f"better, ahead since epoch {epoch}" for epoch in (2, 3)), "", "", "worse"]
-    ends[4] = "better, ahead since epoch 1"
+    ends = [f"better, ahead since epoch {epoch}" for epoch in (2, 3, 1)]
+    ends = ["", *ends[:2], "", ends[2], "worse"]
     for rate, (row, end) in enumerate(zip(rows, ends, strict=True)):
         cells = row.split()
         assert cells[:3] == [str(rate), "0.00", "75.00"] and len(row) <= 100

@@ -1,6 +1,5 @@
 """The whole script: what it prints, draws and writes, and how it goes on after it was stopped."""
 
-import csv
 import os
 import subprocess
 import sys
@@ -8,17 +7,9 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
-from conftest import OUTPUTS, RATES, SCRIPT, SECONDS, contents, edit, read_run
+from conftest import FIGURES, OUTPUTS, RATES, SCRIPT, SECONDS, contents, edit, read_run
 
 import dropout_sweep as d
-
-
-def read(content: bytes, columns: list) -> dict[tuple, list[float]]:
-    """Returns the numbers of a CSV by what stands before them."""
-    header, *rows = csv.reader(content.decode("ascii").splitlines())
-    keys = len(header) - len(columns)
-    assert header == ["normalization", "seed", "dropout_rate", "epoch"][:keys] + list(columns)
-    return {tuple(row[:keys]): [float(cell) for cell in row[keys:]] for row in rows}
 
 
 def test_files_and_tables_agree(runs):
@@ -29,25 +20,26 @@ def test_files_and_tables_agree(runs):
     assert sorted(files) == [f"network_dropout_digits_{name}" for name in OUTPUTS]
     assert all(f"Wrote figures/{name}\n" in output for name in files)
     assert output.count("Total params") == 2
-    history = read(files["network_dropout_digits_history.csv"], d.HISTORY.names)
-    final = read(files["network_dropout_digits_final.csv"], d.FINAL.names)
-    names, seeds, rates, epochs = ["layer", "none"], ["0", "5", "6"], ["0.0", "0.8"], ["1", "2"]
-    sweeps = [(name, seed) for name in names for seed in seeds]
-    assert list(final) == [(*sweep, rate) for sweep in sweeps for rate in rates]
-    assert list(history) == [(*key, epoch) for key in final for epoch in epochs]
-    for key, (accuracy, _, val_accuracy, val_loss) in final.items():
-        last = history[(*key, "2")]
-        assert [accuracy, val_accuracy, val_loss] == [last[0], last[1], last[3]]
-    rows = [line.split() for line in output.splitlines() if line.startswith("    ")]
-    progress = [row[:3] for row in rows if row[0] in epochs]
-    for row, (sweep, epoch) in zip(progress, [(s, e) for s in sweeps for e in epochs], strict=True):
-        accuracies = [history[(*sweep, rate, epoch)][1] for rate in rates]
-        assert row == [epoch, *(f"{100 * value:.2f}" for value in accuracies)]
-    tables = [row for row in rows if row[0] in rates]
-    for row, (name, rate) in zip(tables, [(n, r) for n in names for r in rates], strict=True):
-        means = np.mean([final[name, seed, rate][:3] for seed in seeds], axis=0)
-        np.testing.assert_allclose(np.float64(row[1:4]), 100 * means, 0, 0.006)
-        assert row[5:6] == ([] if rate == "0.0" else ["±"])
+    keys = [f"{name},{seed}" for name in ("layer", "none") for seed in (0, 5, 6)]
+    keys = [f"{key},{rate}" for key in keys for rate in (0.0, 0.8)]
+    head, *rows = files["network_dropout_digits_final.csv"].decode().splitlines()
+    assert head == ",".join(["normalization,seed,dropout_rate", *d.FINAL_NAMES])
+    assert [row.rsplit(",", 4)[0] for row in rows] == keys
+    head, *rows = files["network_dropout_digits_history.csv"].decode().splitlines()
+    assert head == ",".join(["normalization,seed,dropout_rate,epoch", *d.HISTORY.names])
+    assert [row.rsplit(",", 4)[0] for row in rows] == [f"{key},{n}" for key in keys for n in (1, 2)]
+    _, history, final = read_run(folder / "figures", "digits")
+    for name in ("accuracy", "val_accuracy", "val_loss"):
+        np.testing.assert_array_equal(final[name], history[name][..., -1])
+    lines = [line.split() for line in output.splitlines() if line.startswith("    ")]
+    progress = np.float64([line[1:3] for line in lines if line[0] in ("1", "2")])
+    expected = 100 * np.moveaxis(history["val_accuracy"], 2, 3).reshape(-1, 2)
+    np.testing.assert_allclose(progress, expected, 0, 0.0051)
+    table = [line for line in lines if line[0] in ("0.0", "0.8")]
+    for column, name in zip((1, 2, 3), d.FINAL_NAMES):
+        means = 100 * final[name].mean(axis=1).reshape(-1)
+        np.testing.assert_allclose([float(line[column]) for line in table], means, 0, 0.0051)
+    assert ["±" in line for line in table] == [False, True] * 2
 
 
 def test_killed_and_continued_by_two_at_once_to_the_same_bytes(runs):
@@ -70,29 +62,26 @@ def test_a_record_counts_for_one_script_version_and_data_alone(monkeypatch):
 
 
 NOTEBOOK = """
-import linecache, os, sys
+import linecache, sys
 import dropout_sweep as d
-assert d.keras.backend.backend() == "tensorflow"
-print("quiet so far")
+print("quiet so far, on", d.keras.backend.backend())
 d.np.savez = None  # no records
-d.EPOCHS, d.DROPOUT_RATES, d.DATA_FILE = 1, [*d.np.linspace(0, 0.5, 2)], sys.argv[1]
-d.main()
-text = open(sys.argv[2]).read()
+text = open(sys.argv[1]).read()
 linecache.cache["<cell>"] = len(text), None, text.splitlines(True), "<cell>"  # as IPython does
 exec(compile(text, "<cell>", "exec"), {"__name__": "__main__"})
 """
 
 
-def test_imported_quietly_then_run_and_pasted_in_a_notebook(digits, tmp_path):
+def test_imported_quietly_and_pasted_into_a_notebook(digits, tmp_path):
     (tmp_path / "notebook.py").write_text(NOTEBOOK)
-    small = {"EPOCHS": 1, "DROPOUT_RATES": [0.5], "DATA_FILE": digits, "FIGURE_FORMAT": "pdf"}
-    command = [sys.executable, "notebook.py", digits, str(edit(tmp_path / "pasted", **small))]
+    pasted = edit(tmp_path / "pasted", EPOCHS=1, DROPOUT_RATES=[0.5], DATA_FILE=digits)
+    command = [sys.executable, "notebook.py", str(pasted)]
     env = os.environ | {"PYTHONPATH": str(SCRIPT.parent), "KERAS_BACKEND": "jax"}
     options = {"cwd": tmp_path, "env": env, "capture_output": True, "encoding": "utf-8"}
     process = subprocess.run(command, check=False, timeout=SECONDS, **options)
     assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout.startswith("quiet so far\ndigits: 300 training images")
-    assert len(contents(tmp_path)) == len(OUTPUTS) + 5  # five of them as .png and as .pdf
+    assert process.stdout.startswith("quiet so far, on tensorflow\ndigits: 300 training images")
+    assert len(contents(tmp_path)) == len(OUTPUTS)
 
 
 def made_up(seeds: int) -> tuple[np.ndarray, np.ndarray]:
@@ -171,13 +160,13 @@ def test_drawn_digits_stand_in_for_mnist_that_cannot_be_had(name, failure, monke
     assert d.socket.getdefaulttimeout() is None
 
 
-def test_drawn_digits_are_the_same_under_every_setting_and_can_be_learned():
-    arrays = d.draw_digits(2_000, 500)
+def test_drawn_digits_are_the_same_under_every_setting_and_can_be_learned(digits):
     with matplotlib.rc_context({"savefig.bbox": "tight", "savefig.dpi": 37, "font.weight": "bold"}):
-        for array, again in zip(arrays, d.draw_digits(2_000, 500), strict=True):
-            np.testing.assert_array_equal(array, again)
-    network = d.build_network("batch", 0.2, (28, 28), 10)
-    network.fit(*arrays[:2], epochs=8, verbose=0)
+        arrays = d.draw_digits(300, 100)
+    for name, array in zip(d.ARRAY_NAMES, arrays):
+        np.testing.assert_array_equal(array, np.load(digits)[name])
+    network = d.build_network("batch", 0.0, (28, 28), 10)
+    network.fit(*arrays[:2], epochs=20, verbose=0)
     assert 0.4 < network.evaluate(*arrays[2:], verbose=0)[1] < 0.999
 
 
@@ -187,6 +176,8 @@ def test_mnist_gives_the_committed_numbers(monkeypatch):
     monkeypatch.setattr(d, "EPOCHS", 1)
     rates = [0.0, 0.3, 0.9]
     history, _ = d.run_sweeps(None, rates, d.load_data()[1])
-    expected = read_run("thirty_epochs")[1][0, 0, [RATES.index(rate) for rate in rates], 0]
+    expected = read_run(FIGURES / "thirty_epochs")[1][
+        0, 0, [RATES.index(rate) for rate in rates], 0
+    ]
     for name in d.HISTORY.names:
         np.testing.assert_allclose(history[0, 0, :, 0][name], expected[name], atol=0.004)
