@@ -44,7 +44,7 @@ FIGURE_FORMAT = "png"  # or "svg", "pdf"
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # errors alone
-gc.set_threshold(100_000)  # to look for garbage more often would take half a second of the imports
+gc.disable()  # imports leave no garbage, and to look for it would take half a second
 with open(os.devnull, "w") as nowhere:
     error_stream = os.dup(2)
     os.dup2(nowhere.fileno(), 2)  # TensorFlow tells of missing drivers as it is imported
@@ -57,6 +57,8 @@ with open(os.devnull, "w") as nowhere:
         from matplotlib.ticker import FixedLocator, MaxNLocator
     finally:
         os.dup2(error_stream, 2)
+gc.freeze()  # so that what stays is not looked at again
+gc.enable()
 with contextlib.suppress(RuntimeError):  # where a notebook has used TensorFlow before
     # The matrices are too small to split: let the networks share out the cores instead.
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -355,8 +357,8 @@ def main(script: bytes | None = None) -> None:
     if hasattr(sys.stdout, "reconfigure"):  # it has not in a notebook
         sys.stdout.reconfigure(errors="backslashreplace")  # for what a terminal cannot show
     data_name, data = load_data()
-    trial = write_file(".network_dropout_trial", bytes(1_000_000))  # is there room?
-    trial.unlink(missing_ok=True)
+    # Is there room?
+    write_file(".network_dropout_trial", bytes(1_000_000)).unlink(missing_ok=True)
     print(f"{data_name}: {len(data[0])} training images, {len(data[2])} for validation")
     rates = sorted(round(float(rate), 4) for rate in DROPOUT_RATES)
     digest = digest_run(script, data) if script else None
@@ -374,10 +376,12 @@ def critical_value(seeds: int, rates: int) -> float:
     In 95 % of 50,000 simulated sweeps of equal rates, no difference is larger.
     """
     random = np.random.default_rng(0)
-    values = random.standard_normal([50_000, seeds, rates], dtype=np.float32)
-    differences = values[..., 1:] - values[..., :1]
-    standard_errors = differences.std(axis=1, ddof=1) / seeds**0.5
-    largest = np.max(abs(differences.mean(axis=1)) / standard_errors, axis=1)
+    largest = []
+    for _ in range(100):
+        values = random.standard_normal([500, seeds, rates], dtype=np.float32)
+        differences = values[..., 1:] - values[..., :1]
+        errors = abs(differences.mean(axis=1)) / differences.std(axis=1, ddof=1) * seeds**0.5
+        largest.append(errors.max(axis=1))
     return np.quantile(largest, 0.95)
 
 
@@ -396,8 +400,7 @@ def compare_with_first(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     differences = values - values[:, :1]
     half_width = np.full(rates, np.inf)
     if seeds >= 3 and rates > 1:
-        standard_errors = differences.std(axis=0, ddof=1) / seeds**0.5
-        half_width = critical_value(seeds, rates) * standard_errors
+        half_width = critical_value(seeds, rates) * differences.std(axis=0, ddof=1) / seeds**0.5
         half_width[np.ptp(differences, axis=0) < 1e-9] = np.inf
     half_width[0] = 0
     return differences.mean(axis=0), half_width
@@ -502,9 +505,8 @@ def plot_differences_by_epoch(run: str, rates: list[float], accuracies: np.ndarr
     """
     marked = "marked: its 95 % interval leaves out 0" if accuracies.shape[1] > 2 else "not tested"
     title = f"{run}\nvalidation accuracy minus that of rate {rates[0]} ({marked})"
-    differences = accuracies - accuracies[:, :, :1]
-    mean_differences = differences.mean(axis=1, keepdims=True)  # no band
-    figure = plot_epochs(title, "difference (percentage points)", rates, mean_differences)
+    differences = (accuracies - accuracies[:, :, :1]).mean(axis=1, keepdims=True)  # no band
+    figure = plot_epochs(title, "difference (percentage points)", rates, differences)
     for axes, values in zip(figure.axes, accuracies):
         comparisons = [compare_with_first(values[..., epoch]) for epoch in range(values.shape[-1])]
         means, half_widths = np.transpose(comparisons, (1, 2, 0))  # [rates, epochs]
@@ -713,7 +715,6 @@ def check_constants() -> None:
     seeds_fit = is_list(SEEDS, lambda seed: is_number(seed, int, 0, 2**31))
     names = list(NORMALIZATION_LAYERS)
     names_fit = is_list(NORMALIZATIONS, lambda name: name in names)
-    formats = ["png", "svg", "pdf"]
     checks = [
         ("DROPOUT_RATES", rates_fit, "a list of different numbers from 0 to below 1"),
         ("NORMALIZATIONS", names_fit, f"a list out of {names}"),
@@ -725,7 +726,7 @@ def check_constants() -> None:
         ("DATASET", DATASET in IMAGE_SETS, f"one of {IMAGE_SETS}"),
         ("DATA_FILE", isinstance(DATA_FILE, str | Path | None), "None or the path of a file"),
         ("FIGURES_DIR", isinstance(FIGURES_DIR, str | Path), "the path of a folder"),
-        ("FIGURE_FORMAT", FIGURE_FORMAT in formats, f"one of {formats}"),
+        ("FIGURE_FORMAT", FIGURE_FORMAT in ["png", "svg", "pdf"], '"png", "svg" or "pdf"'),
     ]
     for name, fits, wanted in checks:
         if not fits:

@@ -66,11 +66,10 @@ def edit(folder: Path, code: str = "", **constants: object) -> Path:
     for name, value in (DEFAULTS | constants).items():
         (line,) = re.findall(rf"(?m)^{name} = .*$", text)
         text = text.replace(line, f"{name} = {value!r}")
-    start = 'if __name__ == "__main__":'
-    assert text.count(start) == 1
+    head, start, end = text.partition('if __name__ == "__main__":')
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "dropout_sweep.py"
-    path.write_text(text.replace(start, code + start), encoding="utf-8")
+    path.write_text(head + code + start + end, encoding="utf-8")
     return path
 
 

@@ -1,6 +1,7 @@
 """The networks train as Keras trains them, whatever a reader puts into `build_network`."""
 
 import itertools
+from unittest import mock
 
 import keras
 import numpy as np
@@ -10,14 +11,8 @@ from conftest import Draws
 
 import dropout_sweep as d
 
-SEED, SHAPE, CLASSES, BATCH = 3, (8, 8), 10, 32
+SEED, SHAPE, CLASSES = 3, (8, 8), 10
 layers = keras.layers
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    for name, value in {"BATCH_SIZE": BATCH, "HIDDEN_UNITS": 16, "LEARNING_RATE": 0.002}.items():
-        monkeypatch.setattr(d, name, value)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +137,7 @@ def test_agrees_with_fit(name, data, monkeypatch):
     keras.utils.set_random_seed(SEED)
     theirs = NETWORKS[name](0.4)
     pairs = (tuple(data[:2]), tuple(data[2:]))
-    sets = [tf.data.Dataset.from_tensor_slices(pair).batch(BATCH) for pair in pairs]
+    sets = [tf.data.Dataset.from_tensor_slices(pair).batch(128) for pair in pairs]
     fitted = theirs.fit(sets[0], epochs=2, verbose=0, validation_data=sets[1]).history
     expected = [fitted[key] for key in ("loss", "accuracy", "val_loss", "val_accuracy")]
     np.testing.assert_allclose(history.T, expected, 1e-4, 1e-6)
@@ -151,8 +146,10 @@ def test_agrees_with_fit(name, data, monkeypatch):
         np.testing.assert_allclose(*pair, 1e-3, 1e-5)
 
 
-def test_the_default_network_computes_what_it_should(data):
+def test_the_default_network_computes_what_it_should(data, monkeypatch):
     """Layer normalization, tanh and softmax, written out."""
+    monkeypatch.setattr(d, "HIDDEN_UNITS", 16)
+    monkeypatch.setattr(d, "LEARNING_RATE", 0.002)
     network = d.build_network("layer", 0.5, SHAPE, CLASSES)
     for weight in network.weights:
         weight.assign(np.random.default_rng(0).normal(size=weight.shape))
@@ -162,15 +159,14 @@ def test_the_default_network_computes_what_it_should(data):
     logits = np.tanh((x * scale + shift) @ kernel + bias) @ last_kernel + last_bias
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(network.predict(data[0], verbose=0), expected, 1e-3, 1e-5)
-    assert kernel.shape == (64, d.HIDDEN_UNITS) and network.layers[3].rate == 0.5
-    assert float(network.optimizer.learning_rate) == pytest.approx(d.LEARNING_RATE)
+    assert kernel.shape == (64, 16) and network.layers[3].rate == 0.5
     assert isinstance(network.optimizer, d.FusedAdam)
+    assert float(network.optimizer.learning_rate) == pytest.approx(0.002)
 
 
 def stateful(rate):
     parts = [Draws(), layers.BatchNormalization(), layers.GaussianDropout(rate), Remembers()]
-    averaged = d.FusedAdam(use_ema=True)
-    return chain(*parts, d.PairedDropout(rate), layers.Dense(16), optimizer=averaged)
+    return chain(*parts, d.PairedDropout(rate), optimizer=d.FusedAdam(use_ema=True))
 
 
 def test_nothing_of_one_seed_reaches_the_next(data, monkeypatch):
@@ -210,30 +206,31 @@ class Keeps(keras.Layer):
     def __init__(self, rate):
         super().__init__()
         self.dropout = d.PairedDropout(rate)
-        shape = [2, 2, BATCH, 600]  # steps, calls, images, units
+        shape = [2, 2, 64, 300]  # steps, calls, images, units
         self.kept = self.add_weight(shape=shape, initializer="zeros", trainable=False)
 
     def call(self, inputs, training=False):
-        ones = tf.ones([tf.shape(inputs)[0], 600])
+        ones = tf.ones([tf.shape(inputs)[0], 300])
         calls = tf.stack([self.dropout(ones, training=training) for _ in range(2)])
         self.kept.assign(tf.stack([self.kept[1], calls]))
         return inputs + 0 * tf.reduce_mean(calls)
 
 
 def test_dropout_drops_its_share_paired_and_anew_at_every_call_step_and_seed(monkeypatch):
-    images = tf.zeros([2 * BATCH, *SHAPE], tf.uint8)
+    monkeypatch.setattr(d, "BATCH_SIZE", 64)
+    images, labels = tf.zeros([128, *SHAPE], tf.uint8), tf.zeros([128], tf.int64)
     rates, kept = [0.0, 0.2, 0.5], []
     networks = build(monkeypatch, lambda rate: chain(Keeps(rate)), rates)
-    sweep = d.Sweep(networks, images, tf.zeros([2 * BATCH], tf.int64))
+    sweep = d.Sweep(networks, images, labels)
     for seed in (SEED, SEED, SEED + 1):
-        sweep.train_epoch(np.arange(2 * BATCH), seed, 1)
+        sweep.train_epoch(np.arange(128), seed, 1)
         kept.append(np.array([network.layers[2].kept for network in networks]))
     np.testing.assert_array_equal(kept[0], kept[1])
     for rate, values in zip(rates, kept[0]):
         assert (values == 0).mean() == pytest.approx(rate, abs=0.006)
         np.testing.assert_allclose(values[values != 0], 1 / (1 - rate), rtol=1e-6)
     assert (kept[0][2][kept[0][1] == 0] == 0).all()  # what is dropped at 0.2 is dropped at 0.5
-    masks = [mask == 0 for mask in (*kept[0][2].reshape(4, BATCH, 600), kept[2][2, 0, 0])]
+    masks = [mask == 0 for mask in (*kept[0][2].reshape(4, 64, 300), kept[2][2, 0, 0])]
     for one, other in itertools.combinations(masks, 2):
         assert (one & other).mean() == pytest.approx(0.25, abs=0.012)
     assert d.PairedDropout.seeds is None  # outside of a sweep it is Keras's own
@@ -257,12 +254,7 @@ def test_batches_are_walked_in_turn(data, monkeypatch):
 def test_a_sweep_is_measured_as_keras_evaluates_it(data, monkeypatch):
     networks = build(monkeypatch, NETWORKS["averages"], [0.0, 0.5])
     sweep = d.Sweep(networks, *data[:2])
-    train_epoch, orders = sweep.train_epoch, []
-
-    def spy(order, seed, epoch):
-        orders.append(order)
-        return train_epoch(order, seed, epoch)
-
+    spy = mock.Mock(side_effect=sweep.train_epoch)
     monkeypatch.setattr(sweep, "train_epoch", spy)
     monkeypatch.setattr(d, "EPOCHS", 3)
     history, final = d.train_sweep(sweep, SEED, [0.0, 0.5], data)
@@ -273,6 +265,7 @@ def test_a_sweep_is_measured_as_keras_evaluates_it(data, monkeypatch):
         np.testing.assert_allclose(list(final[row]), expected, rtol=1e-4)
     assert abs(history["val_loss"][:, -1] - final["val_loss"]).min() > 1e-3  # averages count
     d.train_sweep(sweep, SEED + 1, [0.0, 0.5], data)
+    orders = [call.args[0] for call in spy.call_args_list]
     assert len({order.tobytes() for order in orders}) == 6  # of each epoch and seed its own
     assert all((np.sort(order) == np.arange(150)).all() for order in orders)
 
@@ -284,7 +277,7 @@ def test_a_trained_network_is_saved_and_loaded(data, tmp_path):
     loaded = keras.models.load_model(tmp_path / "trained.keras")
     np.testing.assert_array_equal(network.predict(data[0]), loaded.predict(data[0]))
     loaded.fit(*data[:2], verbose=0)
-    assert int(loaded.optimizer.iterations) == 15
+    assert int(loaded.optimizer.iterations) == 9
 
 
 OPTIMIZER, DENSE = keras.optimizers.Adam(), layers.Dense(9)
