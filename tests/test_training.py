@@ -164,6 +164,14 @@ def test_the_default_network_computes_what_it_should(data, monkeypatch):
     assert float(network.optimizer.learning_rate) == pytest.approx(0.002)
 
 
+def test_each_normalization_does_what_its_name_says(data):
+    x = np.float32(data[0]).reshape(150, 64)
+    for name, axis in (("layer", 1), ("batch", 0)):
+        normalized = np.array(d.NORMALIZATION_LAYERS[name]()(x, training=True))
+        np.testing.assert_allclose(normalized.mean(axis=axis), 0, atol=1e-4)
+        np.testing.assert_allclose(normalized.std(axis=axis), 1, atol=1e-3)
+
+
 def stateful(rate):
     parts = [Draws(), layers.BatchNormalization(), layers.GaussianDropout(rate), Remembers()]
     return chain(*parts, d.PairedDropout(rate), optimizer=d.FusedAdam(use_ema=True))
