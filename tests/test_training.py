@@ -259,6 +259,18 @@ def test_batches_are_walked_in_turn(data, monkeypatch):
     assert [loop.get_attr("parallel_iterations") for loop in loops] == [1, 1]
 
 
+def test_random_numbers_have_one_shape_for_all_rates(data, monkeypatch):
+    """So that TensorFlow draws them once."""
+    networks = build(monkeypatch, lambda rate: chain(d.PairedDropout(rate)), [0.2, 0.5])
+    sweep = d.Sweep(networks, *data[:2])
+    library = sweep.train_epoch.get_concrete_function().graph.as_graph_def().library
+    nodes = [node for function in library.function for node in function.node_def]
+    packs = {node.name: node for node in nodes if node.op == "Pack"}
+    draws = [node for node in nodes if node.op == "StatelessRandomUniformV2"]
+    sizes = {packs[draw.input[0].split(":")[0]].input[0] for draw in draws}
+    assert len(draws) == 2 and len(sizes) == 1
+
+
 def test_a_sweep_is_measured_as_keras_evaluates_it(data, monkeypatch):
     networks = build(monkeypatch, NETWORKS["averages"], [0.0, 0.5])
     sweep = d.Sweep(networks, *data[:2])
