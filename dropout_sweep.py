@@ -32,7 +32,7 @@ SEEDS = [0]  # whole numbers, such as range(5); from three on, differences get i
 EPOCHS = 10  # passes over the training images; from 1
 BATCH_SIZE = 128  # images in a training step; from 1
 HIDDEN_UNITS = 100  # units of the hidden layer; from 1
-LEARNING_RATE = 0.001  # step size of the optimizer; a float from 0
+LEARNING_RATE = 0.001  # step size of the optimizer; a float above 0
 
 # The data
 DATASET = "mnist"  # or "fashion_mnist", "cifar10", "cifar100"; Keras downloads it once
@@ -213,7 +213,7 @@ NUMBER = tf.TensorSpec([], tf.int64)
 
 @tf.autograph.experimental.do_not_convert  # as in Keras's fit; tracing takes half the time
 def take_results(networks: list[keras.Model]) -> tf.Tensor:
-    """Returns losses and accuracies, as in Keras's `History`, and resets: float [2, networks]."""
+    """Returns losses and accuracies, float [2, networks], of all steps since the last call."""
     values = []
     for network in networks:
         results = network.get_metrics_result()
@@ -251,7 +251,7 @@ class Sweep:
 
     @tf.function(input_signature=[NUMBERS, NUMBER, NUMBER])
     def train_epoch(self, indices: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-        """Trains every network on all images, in this order, and takes results; epoch is from 1."""
+        """Trains every network in the order of the indices, and takes results; epochs from 1."""
         batches = (tf.size(indices, tf.int64) + BATCH_SIZE - 1) // BATCH_SIZE
         for batch in tf.range(batches):
             # One batch after the other, or a layer's own random numbers would depend on timing.
@@ -722,7 +722,7 @@ def check_constants() -> None:
         ("EPOCHS", is_number(EPOCHS, int, 1, math.inf), "a whole number from 1"),
         ("BATCH_SIZE", is_number(BATCH_SIZE, int, 1, math.inf), "a whole number from 1"),
         ("HIDDEN_UNITS", is_number(HIDDEN_UNITS, int, 1, math.inf), "a whole number from 1"),
-        ("LEARNING_RATE", is_number(LEARNING_RATE, float, 0, math.inf), "a float from 0"),
+        ("LEARNING_RATE", is_number(LEARNING_RATE, float, 1e-30, math.inf), "a float above 0"),
         ("DATASET", DATASET in IMAGE_SETS, f"one of {IMAGE_SETS}"),
         ("DATA_FILE", isinstance(DATA_FILE, str | Path | None), "None or the path of a file"),
         ("FIGURES_DIR", isinstance(FIGURES_DIR, str | Path), "the path of a folder"),

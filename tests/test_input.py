@@ -16,7 +16,7 @@ WRONG = {
     "NORMALIZATIONS": [None, "layer", [], ["group"], [["layer"]], [0]],
     "SEEDS": [0, None, [], [-1], [0.5], ["0"], [0, 0], [2**31], [NAN], "01"],
     **dict.fromkeys(["EPOCHS", "BATCH_SIZE", "HIDDEN_UNITS"], NOT_WHOLE),
-    "LEARNING_RATE": [0, -0.1, "0.1", None, [0.1], NAN, INFINITE],
+    "LEARNING_RATE": [0, 0.0, -0.1, "0.1", None, [0.1], NAN, INFINITE],
     "DATA_FILE": [0, ["mnist.npz"], b"mnist.npz"],
     "FIGURES_DIR": [None, 0, ["figures"]],
     "DATASET": ["", None, "imdb", "MNIST", ["mnist"]],
