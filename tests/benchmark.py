@@ -1,12 +1,11 @@
 """No test: how fast is the sweep, and how much memory does it take?
 
-    MNIST_NPZ=mnist.npz python tests/benchmark.py [rounds]
+    MNIST_NPZ=mnist.npz python tests/benchmark.py
 
-Runs a default sweep and one `fit` for every rate in turn, then eleven seeds against one.
+Runs a default sweep, one `fit` for every rate, and an epoch with 1 and with 11 seeds.
 """
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -33,32 +32,29 @@ for rate in {RATES}:
 """
 
 
-def measure(script: Path, *arguments: str) -> tuple[float, float]:
-    """Runs a script and returns its wall time in seconds and its peak memory in MB."""
+def measure(name: str, script: Path, *arguments: str) -> None:
+    """Runs a script, and prints its wall time and its peak memory."""
     command = [sys.executable, str(script), *arguments]
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=script.parent, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
     assert status == 0, command
-    return time.perf_counter() - started, usage.ru_maxrss / 2**10  # on Linux; macOS counts bytes
+    peak = usage.ru_maxrss / 2**10  # on Linux; macOS counts bytes
+    print(f"{name:>12}{seconds:>8.1f} s{peak:>8.1f} MB", flush=True)
 
 
-def main(rounds: int = 1) -> None:
+def main() -> None:
     data = str(Path(os.environ["MNIST_NPZ"]).resolve())
     with tempfile.TemporaryDirectory() as name:
-        fits = Path(name, "fits.py")
+        folder = Path(name)
+        fits = folder / "fits.py"
         fits.write_text(FITS)
-        sweep = edit(Path(name, "sweep"), DATA_FILE=data)
-        results = [(measure(sweep), measure(fits, data)) for _ in range(rounds)]
-        for kind, measured in zip(("sweep", "fits"), zip(*results)):
-            seconds, peaks = zip(*measured)
-            median = statistics.median(seconds)
-            print(f"{kind}{median:>8.1f} s{statistics.median(peaks):>8.0f} MB, of {seconds}")
-        one = measure(edit(Path(name, "1"), EPOCHS=1, DATA_FILE=data))
-        eleven = measure(edit(Path(name, "11"), EPOCHS=1, DATA_FILE=data, SEEDS=range(11)))
-        seconds, peak = ((many - single) / 10 for many, single in zip(eleven, one))
-        print(f"a further seed{seconds:>8.1f} s{peak:>8.1f} MB")
+        measure("sweep", edit(folder, DATA_FILE=data))
+        measure("fits", fits, data)
+        measure("1 seed", edit(folder, DATA_FILE=data, EPOCHS=1))
+        measure("11 seeds", edit(folder, DATA_FILE=data, EPOCHS=1, SEEDS=range(11)))
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

@@ -9,14 +9,13 @@ from conftest import contents
 
 import dropout_sweep as d
 
-NAN, INFINITE = float("nan"), float("inf")
-NOT_WHOLE = [0, -1, 1.0, "10", None, [10], NAN]
+NOT_WHOLE = [0, -1, 1.0, "10", None, [10], np.nan]
 WRONG = {
-    "DROPOUT_RATES": [[], [1.0], [-0.1], [NAN], ["0.1"], [[0.1]], [0.1, 0.1], 0.5, {0.1: 0}, None],
+    "DROPOUT_RATES": [[], [1.0], [-0.1], [np.nan], ["0.1"], [0.1, 0.1], 0.5, {0.1: 0}, None],
     "NORMALIZATIONS": [None, "layer", [], ["group"], [["layer"]], [0]],
-    "SEEDS": [0, None, [], [-1], [0.5], ["0"], [0, 0], [2**31], [NAN], "01"],
+    "SEEDS": [0, None, [], [-1], [0.5], ["0"], [0, 0], [2**31], [np.nan], "01"],
     **dict.fromkeys(["EPOCHS", "BATCH_SIZE", "HIDDEN_UNITS"], NOT_WHOLE),
-    "LEARNING_RATE": [0, 0.0, -0.1, "0.1", None, [0.1], NAN, INFINITE],
+    "LEARNING_RATE": [0, 0.0, -0.1, "0.1", None, [0.1], np.nan, np.inf],
     "DATA_FILE": [0, ["mnist.npz"], b"mnist.npz"],
     "FIGURES_DIR": [None, 0, ["figures"]],
     "DATASET": ["", None, "imdb", "MNIST", ["mnist"]],
@@ -45,15 +44,15 @@ def test_constants(name, monkeypatch):
 
 
 def test_data_files(tmp_path, monkeypatch):
-    path = tmp_path / "data.npz"
-    monkeypatch.setattr(d, "DATA_FILE", path)
-    for name, array in CHANGES:
-        np.savez(path, **ARRAYS | {name: array})
+    text = tmp_path / "text"
+    text.write_text("no archive")
+    paths = [tmp_path / "missing", text]
+    for number, (name, array) in enumerate(CHANGES):
+        paths.append(tmp_path / f"{number}.npz")
+        np.savez(paths[-1], **ARRAYS | {name: array})
+    for path in paths:
+        monkeypatch.setattr(d, "DATA_FILE", path)
         assert refused(d.load_data).startswith(f"DATA_FILE is '{path}'")
-    path.write_bytes(b"no archive")
-    assert refused(d.load_data).startswith(f"DATA_FILE is '{path}'")
-    path.unlink()
-    assert refused(d.load_data).startswith(f"DATA_FILE is '{path}'")
 
 
 def test_odd_data_names_and_settings_that_work(tmp_path, monkeypatch):
@@ -61,7 +60,7 @@ def test_odd_data_names_and_settings_that_work(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     labels = {"y_train": Y[:, None].astype(">i2"), "y_test": Y[:6, None]}
     rows = np.asfortranarray(X.reshape(20, 20).astype(np.int64))
-    np.savez(tmp_path / "数.npz", **ARRAYS | labels | {"x_train": rows, "x_test": rows[:6]})
+    np.savez(tmp_path / "数.npz", **labels, x_train=rows, x_test=rows[:6])
     strange = 'a,"b"$\n数'
     monkeypatch.setitem(d.NORMALIZATION_LAYERS, strange, d.keras.layers.LayerNormalization)
     settings = {"DATA_FILE": "~/数.npz", "FIGURES_DIR": "~/figures", "NORMALIZATIONS": [strange]}
@@ -77,16 +76,14 @@ def test_odd_data_names_and_settings_that_work(tmp_path, monkeypatch):
     assert final.count('"a,""b""$\n数"') == 4 and ",0.3," in final
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits are set otherwise elsewhere")
 def test_a_place_without_room_or_rights_loses_nothing(digits, tmp_path, monkeypatch):
-    import resource
-
+    resource = pytest.importorskip("resource")  # Windows has none
     kept = tmp_path / "network_dropout_digits_history.csv"
     kept.write_text("kept")
+    monkeypatch.setattr(d, "DATA_FILE", digits)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, limits[1]))  # of any file
     try:
-        monkeypatch.setattr(d, "DATA_FILE", digits)
         for folder in (kept, "/proc/figures", "a\0b", tmp_path):
             monkeypatch.setattr(d, "FIGURES_DIR", str(folder))
             assert refused(d.main).startswith(f"FIGURES_DIR is {str(folder)!r}, where ")

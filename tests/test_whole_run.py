@@ -1,13 +1,15 @@
 """The whole script: what it prints, draws and writes, and how it goes on after it was stopped."""
 
+import linecache
 import os
 import subprocess
 import sys
+from code import InteractiveInterpreter
 
 import matplotlib
 import numpy as np
 import pytest
-from conftest import FIGURES, OUTPUTS, SCRIPT, SECONDS, contents, edit, read_run
+from conftest import FIGURES, OUTPUTS, RATES, SCRIPT, SECONDS, contents, edit, read_run
 
 import dropout_sweep as d
 
@@ -19,16 +21,12 @@ def test_files_and_tables_agree(runs):
     files = contents(folder)
     assert sorted(files) == [f"network_dropout_digits_{name}" for name in OUTPUTS]
     assert all(f"Wrote figures/{name}\n" in output for name in files)
-    assert output.count("Total params") == 2
-    keys = [f"{name},{seed}" for name in ("layer", "none") for seed in (0, 5, 6)]
-    keys = [f"{key},{rate}" for key in keys for rate in (0.0, 0.8)]
-    head, *rows = files["network_dropout_digits_final.csv"].decode().splitlines()
-    assert head == ",".join(["normalization,seed,dropout_rate", *d.FINAL_NAMES])
-    assert [row.rsplit(",", 4)[0] for row in rows] == keys
     head, *rows = files["network_dropout_digits_history.csv"].decode().splitlines()
-    assert head == ",".join(["normalization,seed,dropout_rate,epoch", *d.HISTORY.names])
-    assert [row.rsplit(",", 4)[0] for row in rows] == [f"{key},{n}" for key in keys for n in (1, 2)]
-    _, history, final = read_run(folder / "figures", "digits")
+    assert head == "normalization,seed,dropout_rate,epoch,accuracy,val_accuracy,loss,val_loss"
+    sweeps = [f"{name},{seed}" for name in ("layer", "none") for seed in (0, 5, 6)]
+    keys = [f"{sweep},{rate},{n}" for sweep in sweeps for rate in (0.0, 0.8) for n in (1, 2)]
+    assert [row.rsplit(",", 4)[0] for row in rows] == keys
+    history, final = read_run(folder / "figures", "digits")
     for name in ("accuracy", "val_accuracy", "val_loss"):
         np.testing.assert_array_equal(final[name], history[name][..., -1])
     lines = [line.split() for line in output.splitlines() if line.startswith("    ")]
@@ -36,17 +34,14 @@ def test_files_and_tables_agree(runs):
     expected = 100 * np.moveaxis(history["val_accuracy"], 2, 3).reshape(-1, 2)
     np.testing.assert_allclose(progress, expected, 0, 0.0051)
     table = [line for line in lines if line[0] in ("0.0", "0.8")]
-    for column, name in zip((1, 2, 3), d.FINAL_NAMES):
-        means = 100 * final[name].mean(axis=1).reshape(-1)
-        np.testing.assert_allclose([float(line[column]) for line in table], means, 0, 0.0051)
+    means = 100 * final["val_accuracy"].mean(axis=1).reshape(-1)
+    np.testing.assert_allclose([float(line[3]) for line in table], means, 0, 0.0051)
     assert ["±" in line for line in table] == [False, True] * 2
 
 
 def test_killed_and_continued_by_two_at_once_to_the_same_bytes(runs):
     folder, process = runs["killed"]
     process.communicate(timeout=SECONDS)
-    left = (folder / "left").read_text().split()
-    assert len(left) == 2 and all(name.endswith(".npz") for name in left)  # the records
     for name in ("one", "two"):
         output = (folder / name).read_text()
         assert "the run continues" in output and "Error" not in output
@@ -55,94 +50,80 @@ def test_killed_and_continued_by_two_at_once_to_the_same_bytes(runs):
 
 def test_a_record_counts_for_one_script_version_and_data_alone(monkeypatch):
     data, other = [d.tf.zeros([2])], [d.tf.ones([2])]
-    digests = [d.digest_run(b"one", data), d.digest_run(b"two", data), d.digest_run(b"one", other)]
+    digests = {d.digest_run(b"one", data), d.digest_run(b"two", data), d.digest_run(b"one", other)}
     monkeypatch.setattr(d.keras, "__version__", "0")
-    digests.append(d.digest_run(b"one", data))
-    assert len(set(digests)) == 4
+    assert len(digests | {d.digest_run(b"one", data)}) == 4
 
 
-NOTEBOOK = """
-import linecache, sys
-import dropout_sweep as d
-print("quiet so far, on", d.keras.backend.backend())
-d.np.savez = None  # no records
-text = open(sys.argv[1]).read()
-linecache.cache["<cell>"] = len(text), None, text.splitlines(True), "<cell>"  # as IPython does
-exec(compile(text, "<cell>", "exec"), {"__name__": "__main__"})
-"""
+def test_imported_quietly_and_with_tensorflow():
+    code = "import dropout_sweep; print(dropout_sweep.keras.backend.backend())"
+    options = {"cwd": SCRIPT.parent, "env": os.environ | {"KERAS_BACKEND": "jax"}}
+    options |= {"stderr": subprocess.STDOUT, "text": True, "timeout": SECONDS}
+    assert subprocess.check_output([sys.executable, "-c", code], **options) == "tensorflow\n"
 
 
-def test_imported_quietly_and_pasted_into_a_notebook(digits, tmp_path):
-    (tmp_path / "notebook.py").write_text(NOTEBOOK)
-    pasted = edit(tmp_path / "pasted", EPOCHS=1, DROPOUT_RATES=[0.5], DATA_FILE=digits)
-    command = [sys.executable, "notebook.py", str(pasted)]
-    env = os.environ | {"PYTHONPATH": str(SCRIPT.parent), "KERAS_BACKEND": "jax"}
-    options = {"cwd": tmp_path, "env": env, "capture_output": True, "encoding": "utf-8"}
-    process = subprocess.run(command, check=False, timeout=SECONDS, **options)
-    assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout.startswith("quiet so far, on tensorflow\ndigits: 300 training images")
+def test_pasted_into_a_notebook(digits, tmp_path, monkeypatch):
+    text = edit(tmp_path, EPOCHS=1, DROPOUT_RATES=[0.5], DATA_FILE=digits).read_text()
+    lines = text.splitlines(keepends=True)
+    monkeypatch.setitem(linecache.cache, "<cell>", (len(text), None, lines, "<cell>"))  # IPython's
+    monkeypatch.setattr(np, "savez", None)  # there are no records
+    monkeypatch.chdir(tmp_path)
+    InteractiveInterpreter({"__name__": "__main__"}).runcode(compile(text, "<cell>", "exec"))
     assert len(contents(tmp_path)) == len(OUTPUTS)
 
 
-def made_up(seeds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns results of three rates and epochs, each column of its own."""
-    history = np.zeros([2, seeds, 3, 3], d.HISTORY)
-    noise = np.random.default_rng(seeds).normal(scale=0.0005, size=history.shape)
-    steps = np.array([[0, 0, 0], [-0.02, 0, 0.02], [-0.3, -0.3, -0.3]])
-    for column, level in zip(d.HISTORY.names, (0.9, 0.8, 0.5, 0.4)):
-        history[column] = level + level * (steps + noise)
-    final = np.zeros(history.shape[:-1], d.FINAL)
-    final["val_accuracy"] = history["val_accuracy"][..., -1]
-    return history, final
+@pytest.fixture(params=[1, 2, 20])
+def results(request, monkeypatch) -> tuple[np.ndarray, np.ndarray, dict]:
+    """History, final and figures of so many seeds."""
+    names = ["layer", "batch", "a$b$c"]
+    monkeypatch.setattr(d, "NORMALIZATIONS", names)
+    history, final = (table[:, : request.param] for table in read_run(FIGURES / "thirty_epochs"))
+    figures = d.plot_results("a$b$c", RATES, history, final)
+    for figure in figures.values():
+        figure.draw_without_rendering()
+        assert f"seeds: {request.param}" in figure.get_suptitle()
+        titles = [axes.get_title().split("\n")[0] for axes in figure.axes]
+        assert titles == [f"normalization: {name}" for name in names]
+    return history, final, figures
 
 
-@pytest.fixture
-def figures(monkeypatch):
-    monkeypatch.setattr(d, "NORMALIZATIONS", ["layer", None])
-    return lambda seeds: d.plot_results("a$b$c", [0.0, 0.2, 0.9], *made_up(seeds))
-
-
-def test_lines_are_means_in_bands_of_a_standard_deviation(figures):
-    history, _ = made_up(9)
+def test_lines_are_means_in_bands_of_a_standard_deviation(results):
+    history, _, figures = results
     columns = {"accuracy": "training", "val_accuracy": "validation", "val_loss": "validation"}
     for column, word in columns.items():
-        figure = figures(9)[column]
+        assert word in figures[column].axes[0].get_ylabel()
         values = history[column] * (1 if column == "val_loss" else 100)
-        assert word in figure.axes[0].get_ylabel() and "seeds: 9" in figure.get_suptitle()
-        assert [line.get_label() for line in figure.axes[1].lines] == [
-            "rate 0.0",
-            "rate 0.2",
-            "rate 0.9",
-        ]
-        for axes, panel, name in zip(figure.axes, values, ("layer", "None"), strict=True):
-            assert axes.get_title() == f"normalization: {name}"
-            means, spreads = panel.mean(axis=0), panel.std(axis=0, ddof=1)
-            lines = zip(axes.lines, axes.collections, means, spreads, strict=True)
-            for line, band, mean, spread in lines:
-                np.testing.assert_allclose(line.get_data(), [[1, 2, 3], mean])
-                heights = set(band.get_paths()[0].vertices[:, 1].round(9))
-                assert heights >= {*(mean - spread).round(9), *(mean + spread).round(9)}
+        for axes, panel in zip(figures[column].axes, values, strict=True):
+            assert [line.get_label() for line in axes.lines] == [f"rate {rate}" for rate in RATES]
+            means = panel.mean(axis=0)
+            np.testing.assert_allclose([line.get_ydata() for line in axes.lines], means)
+            spreads = panel.std(axis=0, ddof=1) if len(panel) > 1 else 0 * means
+            for band, top in zip(axes.collections, (means + spreads).max(axis=1), strict=True):
+                assert band.get_paths()[0].vertices[:, 1].max() == pytest.approx(top)
 
 
-@pytest.mark.parametrize("seeds", [1, 2, 9])
-def test_the_difference_figures_show_what_is_sure(figures, seeds):
-    history, final = made_up(seeds)
-    at_the_end, by_epoch = figures(seeds)["difference"], figures(seeds)["difference_by_epoch"]
-    for figure in (at_the_end, by_epoch):
-        figure.draw_without_rendering()
-        assert ("95 % interval" if seeds == 9 else "(not tested)") in figure.get_suptitle()
+def test_the_difference_figures_show_what_is_sure(results):
+    history, final, figures = results
+    is_tested = final.shape[1] > 2
+    words = "95 % interval" if is_tested else "(not tested)"
+    at_the_end = figures["difference"]
+    assert words in at_the_end.get_suptitle()
     for axes, values in zip(at_the_end.axes, 100 * final["val_accuracy"], strict=True):
         mean, half_width = d.compare_with_first(values)
-        (line, _, (bars,)) = axes.containers[0]
-        np.testing.assert_allclose(np.float64(line.get_data()), [[0, 0.2, 0.9], mean])
+        (points, _, (bars,)) = axes.containers[0]
+        np.testing.assert_allclose(np.float64(points.get_data()), [RATES, mean])
         lengths = [np.ptp(bar[:, 1]) / 2 for bar in bars.get_segments() if len(bar)]
-        np.testing.assert_allclose(lengths, half_width if seeds == 9 else [0], atol=1e-9)
+        np.testing.assert_allclose(lengths, half_width if is_tested else [0], atol=1e-9)
         assert axes.get_title().endswith(f"rate 0.0: {values[:, 0].mean():.2f} %")
+    by_epoch = figures["difference_by_epoch"]
+    assert words in by_epoch.get_suptitle()
     for axes, values in zip(by_epoch.axes, 100 * history["val_accuracy"], strict=True):
-        mean = (values - values[:, :1]).mean(axis=0)
-        np.testing.assert_allclose([line.get_ydata() for line in axes.lines], mean)
-        marked = [[False] * 3, [True, False, True], [True] * 3] if seeds == 9 else [[False] * 3] * 3
-        assert [list(line.get_markevery()) for line in axes.lines] == marked
+        for epoch in range(30):
+            mean, half_width = d.compare_with_first(values[..., epoch])
+            shown = [line.get_ydata()[epoch] for line in axes.lines]
+            np.testing.assert_allclose(shown, mean, atol=1e-9)
+            marked = [line.get_markevery()[epoch] for line in axes.lines]
+            np.testing.assert_array_equal(marked, abs(mean) > half_width)
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
@@ -178,7 +159,7 @@ def test_mnist_gives_the_committed_numbers(monkeypatch):
     monkeypatch.setattr(d, "DATA_FILE", os.environ["MNIST_NPZ"])
     monkeypatch.setattr(d, "EPOCHS", 1)
     history, _ = d.run_sweeps(None, [0.0, 0.3, 0.9], d.load_data()[1])
-    _, committed, _ = read_run(FIGURES / "thirty_epochs")
+    committed, _ = read_run(FIGURES / "thirty_epochs")
     for name in d.HISTORY.names:
         expected = committed[name][0, 0, [0, 3, 9], 0]
         np.testing.assert_allclose(history[name][0, 0, :, 0], expected, atol=0.004)
