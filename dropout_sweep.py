@@ -435,7 +435,6 @@ def results_table(rates: list[float], history: np.ndarray, final: np.ndarray) ->
 
 # Figures
 ACCURACY_TICKS = [0, 30, 50, 70, 80, 90, 92, 94, 95, 96, 97, 98, 99, 99.5, 100]  # %
-MARKERS = "ov^sD<>phd"
 
 
 def make_panels(title: str, x_label: str, measure: str) -> Figure:
@@ -475,7 +474,7 @@ def plot_epochs(title: str, measure: str, rates: list[float], values: np.ndarray
     for axes, panel in zip(figure.axes, values):
         means = panel.mean(axis=0)
         spreads = panel.std(axis=0, ddof=1) if len(panel) > 1 else np.zeros_like(means)
-        looks = zip(rates, means, spreads, colors, itertools.cycle(MARKERS))
+        looks = zip(rates, means, spreads, colors, itertools.cycle("ov^sD<>phd"))
         for rate, mean, spread, color, marker in looks:
             axes.plot(epochs, mean, color=color, marker=marker, ms=4, label=f"rate {rate}")
             axes.fill_between(epochs, mean - spread, mean + spread, color=color, alpha=0.15, lw=0)
@@ -501,9 +500,11 @@ def plot_differences(run: str, rates: list[float], accuracies: np.ndarray) -> Fi
 def plot_differences_by_epoch(run: str, rates: list[float], accuracies: np.ndarray) -> Figure:
     """Plots each rate's accuracy in % minus the first one's, by epoch.
 
-    Float [normalizations, seeds, rates, epochs]. A marker stands where an interval leaves out 0.
+    Float [normalizations, seeds, rates, epochs]. From three seeds on, a marker stands only where an
+    interval leaves out 0.
     """
-    marked = "marked: its 95 % interval leaves out 0" if accuracies.shape[1] > 2 else "not tested"
+    is_tested = accuracies.shape[1] > 2
+    marked = "marked: its 95 % interval leaves out 0" if is_tested else "not tested"
     title = f"{run}\nvalidation accuracy minus that of rate {rates[0]} ({marked})"
     differences = (accuracies - accuracies[:, :, :1]).mean(axis=1, keepdims=True)  # no band
     figure = plot_epochs(title, "difference (percentage points)", rates, differences)
@@ -511,7 +512,7 @@ def plot_differences_by_epoch(run: str, rates: list[float], accuracies: np.ndarr
         comparisons = [compare_with_first(values[..., epoch]) for epoch in range(values.shape[-1])]
         means, half_widths = np.transpose(comparisons, (1, 2, 0))  # [rates, epochs]
         for line, mean, half_width in zip(axes.lines, means, half_widths):
-            line.set_markevery(abs(mean) > half_width)
+            line.set_markevery((abs(mean) > half_width) | (not is_tested))
     return figure
 
 

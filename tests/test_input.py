@@ -21,7 +21,8 @@ WRONG = {
     "DATASET": ["", None, "imdb", "MNIST", ["mnist"]],
     "FIGURE_FORMAT": ["", None, "jpg", "PNG", ["png"]],
 }
-X, Y = np.arange(20 * 4 * 5, dtype=np.uint8).reshape(20, 4, 5), np.arange(20) % 3
+X = np.arange(20 * 4 * 5, dtype=np.uint8).reshape(20, 4, 5)
+Y = np.arange(20) % 3
 ARRAYS = {"x_train": X, "y_train": Y, "x_test": X[:6], "y_test": Y[:6]}
 CHANGES = [("x_train", X[:-1]), ("y_test", Y[:5]), ("y_train", Y / 1), ("y_train", Y - 1)]
 CHANGES += [("y_test", np.full(6, 3)), ("x_test", X[:6, :, 1:]), ("x_train", X.astype(int) + 200)]

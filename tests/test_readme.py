@@ -16,7 +16,8 @@ EPSILON, _ = read_run(FIGURES / "adam_epsilon")
 # In the order of the README's table: layer, batch and no normalization, and the hidden layer.
 ACCURACIES = 100 * np.concatenate([THIRTY, HIDDEN])["val_accuracy"]  # [4, seeds, rates, epochs]
 LATE = np.median(ACCURACIES[..., 20:30], axis=3)
-AFTER_1, AFTER_10 = ACCURACIES[0, ..., 0], ACCURACIES[0, ..., 9]
+AFTER_1 = ACCURACIES[0, ..., 0]
+AFTER_10 = ACCURACIES[0, ..., 9]
 LOSS = THIRTY["val_loss"][0]
 BEST_LOSS = LOSS.min(axis=2)
 BEST_EPOCH = np.median(LOSS.argmin(axis=2) + 1, axis=0)
@@ -125,15 +126,14 @@ def test_the_code_for_the_best_epoch(tmp_path, monkeypatch, capsys):
 
 
 def test_the_edits_of_the_network(digits):
-    text = SCRIPT.read_text(encoding="utf-8")
     for line in re.findall(r"`((?:PairedDropout|optimizer=FusedAdam)\(.*?\),)`", README):
-        assert line in text or "epsilon" in line
+        assert line in SCRIPT.read_text(encoding="utf-8") or "epsilon" in line
     values = {**vars(d), "normalization": "layer", "rate": 0.5, "image_shape": (28, 28)}
     parts = eval(f"[{CONVOLUTION}]", values)
     own = re.findall(r"`(?:optimizer=)?(keras\.(?:layers|optimizers)\..*?),`", README)
     dropout, adam = (eval(code, values) for code in own)
     network = keras.Sequential([*parts, dropout, keras.layers.Dense(10, "softmax")])
     network.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
-    images, labels = np.load(digits)["x_train"], np.load(digits)["y_train"]
-    network.fit(images, labels, epochs=6, verbose=0)
-    assert network.evaluate(images, labels, verbose=0)[1] > 0.5
+    data = np.load(digits)
+    network.fit(data["x_train"], data["y_train"], epochs=6, verbose=0)
+    assert network.evaluate(data["x_train"], data["y_train"], verbose=0)[1] > 0.5
