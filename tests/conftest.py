@@ -23,7 +23,7 @@ DEFAULTS |= {"DATA_FILE": None, "FIGURES_DIR": "figures", "FIGURE_FORMAT": "png"
 # Killed after its second sweep, then, with a damaged record, continued by two at once.
 KILLED = """
 "$0" dropout_sweep.py &
-until ls figures/.*_0_1.npz || ! kill -0 $!; do sleep 0.1; done
+for _ in $(seq 1000); do ls figures/.*_0_1.npz && break; sleep 0.1; done
 kill -9 $!
 for record in figures/.*_0_1.npz; do : >"$record"; done
 "$0" dropout_sweep.py >one 2>&1 &
