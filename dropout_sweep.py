@@ -54,7 +54,7 @@ with open(os.devnull, "w") as nowhere:
         import numpy as np
         import tensorflow as tf
         from matplotlib.figure import Figure
-        from matplotlib.ticker import FixedLocator, MaxNLocator
+        from matplotlib.ticker import AutoLocator, FixedLocator, MaxNLocator
     finally:
         os.dup2(error_stream, 2)
 gc.freeze()  # so that what stays is not looked at again
@@ -442,10 +442,9 @@ def make_panels(title: str, x_label: str, measure: str) -> Figure:
 
     Its vertical axis gives room to what is close to 100 %, or, of losses and differences, to 0.
     """
-    panels = len(NORMALIZATIONS)
-    figure = Figure(figsize=(4 + 4 * panels, 5), dpi=150, layout="constrained")
+    figure = Figure(figsize=(4 + 4 * len(NORMALIZATIONS), 5), dpi=150, layout="constrained")
     figure.suptitle(title, parse_math=False)
-    figure.subplots(1, panels, sharey=True)
+    figure.subplots(1, len(NORMALIZATIONS), sharey=True)
     for axes, normalization in zip(figure.axes, NORMALIZATIONS):
         axes.set_title(f"normalization: {normalization}", fontsize="medium", parse_math=False)
         axes.set_xlabel(x_label)
@@ -457,6 +456,8 @@ def make_panels(title: str, x_label: str, measure: str) -> Figure:
         stretch = (lambda y: -np.log(np.maximum(100.5 - y, 0.1)), lambda y: 100.5 - np.exp(-y))
         first.set_yscale("function", functions=stretch)
         first.yaxis.set_major_locator(FixedLocator(ACCURACY_TICKS))
+        first.yaxis.set_minor_locator(AutoLocator())  # or a narrow axis could have no numbers
+        first.yaxis.set_minor_formatter("{x:g}")
     else:
         first.set_yscale("asinh", linear_width=0.05 if "loss" in measure else 0.5, base=0)
     first.yaxis.set_major_formatter("{x:g}")
@@ -707,23 +708,22 @@ def check_constants() -> None:
         return isinstance(value, kind) and least <= value < end
 
     def is_list(values: object, fits: Callable[[object], bool]) -> bool:
-        if not isinstance(values, (list, tuple, range)):
+        if not isinstance(values, (list, tuple, range)) or len(values) == 0:
             return False
-        different = {str(value) for value in values}
-        return len(different) == len(values) > 0 and all(fits(value) for value in values)
+        return all(fits(value) for value in values) and len(set(values)) == len(values)
 
     rates_fit = is_list(DROPOUT_RATES, lambda rate: is_number(rate, int | float, 0, 1))
     seeds_fit = is_list(SEEDS, lambda seed: is_number(seed, int, 0, 2**31))
-    names = list(NORMALIZATION_LAYERS)
-    names_fit = is_list(NORMALIZATIONS, lambda name: name in names)
+    names_fit = is_list(NORMALIZATIONS, lambda name: name in list(NORMALIZATION_LAYERS))
+    learning_rate_fits = isinstance(LEARNING_RATE, float) and 0 < LEARNING_RATE < math.inf
     checks = [
         ("DROPOUT_RATES", rates_fit, "a list of different numbers from 0 to below 1"),
-        ("NORMALIZATIONS", names_fit, f"a list out of {names}"),
+        ("NORMALIZATIONS", names_fit, f"a list out of {list(NORMALIZATION_LAYERS)}"),
         ("SEEDS", seeds_fit, "a list of different whole numbers from 0 to 2147483647"),
         ("EPOCHS", is_number(EPOCHS, int, 1, math.inf), "a whole number from 1"),
         ("BATCH_SIZE", is_number(BATCH_SIZE, int, 1, math.inf), "a whole number from 1"),
         ("HIDDEN_UNITS", is_number(HIDDEN_UNITS, int, 1, math.inf), "a whole number from 1"),
-        ("LEARNING_RATE", is_number(LEARNING_RATE, float, 1e-30, math.inf), "a float above 0"),
+        ("LEARNING_RATE", learning_rate_fits, "a float above 0"),
         ("DATASET", DATASET in IMAGE_SETS, f"one of {IMAGE_SETS}"),
         ("DATA_FILE", isinstance(DATA_FILE, str | Path | None), "None or the path of a file"),
         ("FIGURES_DIR", isinstance(FIGURES_DIR, str | Path), "the path of a folder"),

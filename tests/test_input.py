@@ -11,7 +11,7 @@ import dropout_sweep as d
 
 NOT_WHOLE = [0, -1, 1.0, "10", None, [10], np.nan]
 WRONG = {
-    "DROPOUT_RATES": [[], [1.0], [-0.1], [np.nan], ["0.1"], [0.1, 0.1], 0.5, {0.1: 0}, None],
+    "DROPOUT_RATES": [[], [1.0], [-0.1], [np.nan], ["0.1"], [[0.1]], [0, 0.0], 0.5, {0.1: 0}, None],
     "NORMALIZATIONS": [None, "layer", [], ["group"], [["layer"]], [0]],
     "SEEDS": [0, None, [], [-1], [0.5], ["0"], [0, 0], [2**31], [np.nan], "01"],
     **dict.fromkeys(["EPOCHS", "BATCH_SIZE", "HIDDEN_UNITS"], NOT_WHOLE),
@@ -45,9 +45,7 @@ def test_constants(name, monkeypatch):
 
 
 def test_data_files(tmp_path, monkeypatch):
-    text = tmp_path / "text"
-    text.write_text("no archive")
-    paths = [tmp_path / "missing", text]
+    paths = [tmp_path / "missing", d.__file__]
     for number, (name, array) in enumerate(CHANGES):
         paths.append(tmp_path / f"{number}.npz")
         np.savez(paths[-1], **ARRAYS | {name: array})

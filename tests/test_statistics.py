@@ -22,9 +22,10 @@ def test_equal_rates_are_seldom_told_apart(size, noise):
     assert (60 if noise == (1, 1) else 1) <= found <= 160
 
 
-def test_intervals_of_two_rates_are_those_of_students_t():
-    values = [d.critical_value(seeds, 2) for seeds in (3, 10, 20)]
-    np.testing.assert_allclose(values, [4.303, 2.262, 2.093], rtol=0.02)
+def test_intervals_of_two_rates_are_students_t_and_those_of_ten_what_other_code_simulates():
+    expected = {(3, 2): 4.303, (10, 2): 2.262, (20, 2): 2.093, (5, 10): 5.3, (20, 10): 3.04}
+    values = [d.critical_value(*size) for size in expected]
+    np.testing.assert_allclose(values, list(expected.values()), rtol=0.02)
 
 
 def test_where_nothing_can_be_told_apart():
@@ -32,7 +33,7 @@ def test_where_nothing_can_be_told_apart():
     for seeds in (1, 2, 3):
         mean, half_width = d.compare_with_first(values[:seeds])
         np.testing.assert_allclose(mean, (values - values[:, :1])[:seeds].mean(axis=0))
-        assert half_width[1] == np.inf  # all seeds have the same difference
+        assert half_width[:2].tolist() == [0, np.inf]  # all seeds have the same difference
         assert half_width[2] == np.inf if seeds < 3 else 0 < half_width[2] < 1
 
 

@@ -23,8 +23,7 @@ def data() -> list[tf.Tensor]:
     random = np.random.default_rng(0)
     labels = random.integers(CLASSES, size=220)
     images = random.integers(256, size=(220, *SHAPE), dtype=np.uint8)
-    arrays = (images[:150], labels[:150], images[150:], labels[150:])
-    return [tf.constant(array) for array in arrays]
+    return [tf.constant(each) for each in (images[:150], labels[:150], images[150:], labels[150:])]
 
 
 class OwnStep(keras.Sequential):
@@ -160,7 +159,7 @@ def test_all_rates_start_from_the_weights_that_keras_gives_the_highest(monkeypat
     np.testing.assert_equal(zero.get_weights(), alone.get_weights())
 
 
-def test_dropout_drops_its_share_paired_and_anew_at_every_call_step_and_seed(monkeypatch):
+def test_dropout_drops_its_share_paired_and_anew_at_every_call_step_and_seed(data, monkeypatch):
     kept = []
 
     class Keeps(d.PairedDropout):
@@ -172,9 +171,8 @@ def test_dropout_drops_its_share_paired_and_anew_at_every_call_step_and_seed(mon
         return chain(layers.Dense(300), layers.Reshape([30, 10]), Keeps(rate), Keeps(rate))
 
     rates = [0.0, 0.2, 0.5]
-    networks = build(monkeypatch, network, rates)
     monkeypatch.setattr(d, "BATCH_SIZE", 64)
-    sweep = d.Sweep(networks, tf.zeros([128, *SHAPE], tf.uint8), tf.zeros([128], tf.int64))
+    sweep = d.Sweep(build(monkeypatch, network, rates), *data[:2])
     spy = mock.Mock(wraps=tf.nn.experimental.stateless_dropout)
     monkeypatch.setattr(tf.nn.experimental, "stateless_dropout", spy)
     kept.clear()
