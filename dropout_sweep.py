@@ -9,22 +9,6 @@ images serve for validation.
 To try something else, change a constant below, or the network in `build_network`, and run it again.
 """
 
-import contextlib
-import csv
-import functools
-import gc
-import hashlib
-import io
-import itertools
-import math
-import os
-import socket
-import sys
-import time
-import zipfile
-from collections.abc import Callable
-from pathlib import Path
-
 # The experiment
 DROPOUT_RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]  # from 0 to below 1
 NORMALIZATIONS = ["layer"]  # any of "layer", "batch", None; each is swept and gets a panel
@@ -32,7 +16,7 @@ SEEDS = [0]  # whole numbers, such as range(5); from three on, differences get i
 EPOCHS = 10  # passes over the training images; from 1
 BATCH_SIZE = 128  # images in a training step; from 1
 HIDDEN_UNITS = 100  # units of the hidden layer; from 1
-LEARNING_RATE = 0.001  # step size of the optimizer; a float above 0
+LEARNING_RATE = 0.001  # step size of the optimizer; above 0
 
 # The data
 DATASET = "mnist"  # or "fashion_mnist", "cifar10", "cifar100"; Keras downloads it once
@@ -42,110 +26,39 @@ DATA_FILE = None  # in place of DATASET, the path of an .npz in the layout of Ke
 FIGURES_DIR = "figures"  # the folder for all that the run writes; made where it is missing
 FIGURE_FORMAT = "png"  # or "svg", "pdf"
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # errors alone
-gc.disable()  # imports leave no garbage, and to look for it would take half a second
-with open(os.devnull, "w") as nowhere:
-    error_stream = os.dup(2)
-    os.dup2(nowhere.fileno(), 2)  # TensorFlow tells of missing drivers as it is imported
-    try:
-        import keras
-        import matplotlib.style
-        import numpy as np
-        import tensorflow as tf
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import AutoLocator, FixedLocator, MaxNLocator
-    finally:
-        os.dup2(error_stream, 2)
-gc.freeze()  # so that what stays is not looked at again
-gc.enable()
-with contextlib.suppress(RuntimeError):  # where a notebook has used TensorFlow before
-    # The matrices are too small to split: let the networks share out the cores instead.
-    tf.config.threading.set_intra_op_parallelism_threads(1)
+import contextlib
+import csv
+import functools
+import hashlib
+import io
+import itertools
+import os
+import socket
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
+# The script as Python has just read it: it may be edited while it runs. A notebook has no file.
+SCRIPT_PATH = Path(globals().get("__file__", ""))
+SCRIPT = SCRIPT_PATH.read_bytes() if SCRIPT_PATH.is_file() else b""
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors, no notes and warnings
+
+import keras
+import matplotlib.style
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+from matplotlib.ticker import AutoLocator, FixedLocator, Locator, MaxNLocator
 
 # Network
-@keras.saving.register_keras_serializable("dropout_sweep")
-class PairedDropout(keras.layers.Dropout):
-    """Keras's Dropout, but in a sweep its random numbers are the same for all rates.
-
-    So what is dropped at rate 0.2 is dropped at 0.3 too, and TensorFlow draws the numbers once for
-    all networks. Outside of a sweep, or with a `seed` or a `noise_shape`, it is Keras's own.
-    """
-
-    seeds = None  # in a training step of a sweep, an iterator: a seed for each call, int64 [2]
-    batch_size = None  # and the number of images: one tensor that all networks of the sweep share
-
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        is_paired = self.seeds is not None and self.seed is None and self.noise_shape is None
-        if not (training and is_paired):
-            return super().call(inputs, training=training)
-        noise_shape = [self.batch_size, *keras.ops.shape(inputs)[1:]]
-        return tf.nn.experimental.stateless_dropout(
-            inputs, self.rate, seed=next(self.seeds), rng_alg="philox", noise_shape=noise_shape
-        )
-
-
-@keras.saving.register_keras_serializable("dropout_sweep")
-class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam (Kingma and Ba, arXiv 1412.6980), with one operation in place of a dozen.
-
-    AMSGrad, the sparse gradients of an Embedding, and other types than float32 are left to Keras.
-    """
-
-    def build(self, variables: list) -> None:
-        super().build(variables)
-        self.momentums = [each for each in self.variables if each.name.endswith("_momentum")]
-        self.velocities = [each for each in self.variables if each.name.endswith("_velocity")]
-
-    def apply(self, grads: list, trainable_variables: list | None = None) -> None:
-        step = tf.cast(self.iterations + 1, tf.float32)
-        self.beta_powers = [self.beta_1**step, self.beta_2**step]  # once for all variables
-        super().apply(grads, trainable_variables)
-
-    def update_step(
-        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
-    ) -> None:
-        if self.amsgrad or variable.dtype != tf.float32 or isinstance(gradient, tf.IndexedSlices):
-            super().update_step(gradient, variable, learning_rate)
-            return
-        index = self._get_variable_index(variable)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self.momentums[index].value.handle,
-            v=self.velocities[index].value.handle,
-            beta1_power=self.beta_powers[0],
-            beta2_power=self.beta_powers[1],
-            lr=tf.cast(learning_rate, tf.float32),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
-
-
-@keras.saving.register_keras_serializable("dropout_sweep")
-class SharedLayerNormalization(keras.layers.LayerNormalization):
-    """Keras's LayerNormalization (Ba et al., arXiv 1607.06450), with its scale last.
-
-    What comes before the scale is the same for all networks, and TensorFlow computes it once. Over
-    other axes than the last, without scale or center, or in other types than float32 it is Keras's.
-    """
-
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        is_usual = self.axis in (-1, [-1]) and self.gamma is not None and self.beta is not None
-        is_float32 = self.compute_dtype == "float32" and inputs.dtype == tf.float32
-        if not (training and is_usual and is_float32):
-            return super().call(inputs)
-        mean, variance = tf.nn.moments(inputs, axes=[-1], keepdims=True)
-        standardized = (inputs - mean) * tf.math.rsqrt(variance + self.epsilon)
-        return standardized * self.gamma + self.beta
-
-
-NORMALIZATION_LAYERS = {  # what makes the layer when it is called
-    "layer": SharedLayerNormalization,
-    "batch": keras.layers.BatchNormalization,
-    None: keras.layers.Identity,
+NORMALIZATION_LAYERS = {  # functions, since one of the classes is defined further down
+    "layer": lambda: SharedLayerNormalization(),
+    "batch": lambda: keras.layers.BatchNormalization(),
+    None: lambda: keras.layers.Identity(),
 }
 
 
@@ -155,7 +68,9 @@ def build_network(
     """Returns an untrained, compiled network: uint8 [images, *image_shape] -> [images, classes].
 
     Put any Keras model here that `fit` could train on such images and their labels, with "accuracy"
-    among its metrics. From seed to seed only its weights and random numbers may differ.
+    among its metrics. It is called for each rate and seed, and must make all parts of the network
+    anew. Seeds share one graph, so they may differ in weights and random numbers alone; what draws
+    these needs a `keras.random.SeedGenerator`, as Keras's layers have.
     """
     network = keras.Sequential(
         [
@@ -176,207 +91,297 @@ def build_network(
     return network
 
 
-class Rehearsal(keras.Layer):
-    """Takes a step without numbers, which makes all variables that Keras makes at a first step."""
-
-    def call(self, data: list, network: keras.Model) -> dict:
-        return network.test_step(data)
-
-
-def build_networks(
-    normalization: str | None, seed: int, rates: list[float], image_shape: tuple, classes: int
-) -> list[keras.Model]:
+def build_networks(normalization: str | None, seed: int, rates: list[float], data: "Data") -> dict:
     """Returns a network for each rate, all with the same trainable weights to start from."""
-    networks = []
+    blank_batch = tf.zeros([1, *data.image_shape], tf.uint8), tf.zeros([1], tf.int64)
+    networks = {}
     for rate in rates:
         keras.utils.set_random_seed(seed)
-        network = build_network(normalization, rate, image_shape, classes)
-        data = [keras.Input(image_shape, dtype="uint8"), keras.Input([], dtype="int64")]
-        Rehearsal()(data, network=network)
-        networks.append(network)
-    # Keras draws one random number more for a Dropout whose rate is above 0, and so other weights
-    # for the layers after it. To compare nothing but rates, all take the weights of the last one.
-    for network in networks:
-        for weight, last_weight in zip(network.trainable_weights, networks[-1].trainable_weights):
+        network = build_network(normalization, rate, data.image_shape, data.classes)
+        network.test_step(blank_batch)  # makes what Keras makes at a first step, such as metrics
+        network.reset_metrics()
+        network.optimizer.build(network.trainable_variables)
+        networks[rate] = network
+    # At rate 0.0 a Dropout takes no random number, so the same seed gives the layers behind it other
+    # weights. All take those of the highest rate, but for layers whose size depends on the rate.
+    last_network = networks[rates[-1]]
+    for network in networks.values():
+        for weight, last_weight in zip(network.trainable_weights, last_network.trainable_weights):
             if (weight.name, weight.shape) == (last_weight.name, last_weight.shape):
                 weight.assign(last_weight)
-        network.optimizer.build(network.trainable_variables)
     check_networks(networks)
     return networks
 
 
 # Training
-IMAGES = tf.TensorSpec(None, tf.uint8)  # [images, *image_shape]
-NUMBERS = tf.TensorSpec([None], tf.int64)  # [images]
-NUMBER = tf.TensorSpec([], tf.int64)
+class Sweep(keras.Model):
+    """A network for each rate: a step of the sweep is a step of each of them, on the same batch.
 
-
-@tf.autograph.experimental.do_not_convert  # as in Keras's fit; tracing takes half the time
-def take_results(networks: list[keras.Model]) -> tf.Tensor:
-    """Returns losses and accuracies, float [2, networks], of all steps since the last call."""
-    values = []
-    for network in networks:
-        results = network.get_metrics_result()
-        values.append([results["loss"], results["accuracy"]])
-        network.reset_metrics()
-    return tf.transpose(values)
-
-
-class Sweep:
-    """A network for each rate, trained side by side on the same batches in one TensorFlow graph.
-
-    Each takes Keras's own steps, as in `fit`, while TensorFlow spreads the networks over the cores.
-    The graph takes seconds to make, so it serves for all seeds of a normalization. It trains on
-    these images: uint8 [images, *image_shape], with their labels: int64 [images].
+    Keras's `fit` trains it, as in the guide "Customizing what happens in fit", and TensorFlow
+    spreads the networks over the cores. To make the graph takes seconds, so one sweep serves all
+    seeds of a normalization, one after the other.
     """
 
-    def __init__(self, networks: list[keras.Model], images: tf.Tensor, labels: tf.Tensor) -> None:
+    def __init__(self, networks: dict[float, keras.Model], data: "Data") -> None:
+        super().__init__()
+        # Each network has an optimizer of its own. Compiled without them: Keras 3.7 would else take
+        # their metrics away.
+        steps = len(make_batches(0, data.training_size))
+        self.compile(optimizer=None, steps_per_execution=steps, jit_compile=False)
         self.networks = networks
-        self.images = images
-        self.labels = labels
-        # What draws random numbers without a seed draws the same, whichever sweep is first.
-        keras.utils.set_random_seed(0)
-        graph = self.train_epoch.get_concrete_function()
-        self.first_values = [(variable, variable.numpy()) for variable in graph.variables]
+        self.data = data
+        self.seed = tf.Variable(0, dtype=tf.int64)
+        self.step = tf.Variable(0, dtype=tf.int64)
+        self.order = tf.Variable(tf.range(data.training_size, dtype=tf.int64))
+        # What a step returns in place of results, for which Keras asks when the epoch is over.
+        self.no_results = dict.fromkeys(self.get_metrics_result(), np.nan)
+        self.built = True
 
-    def start_again(self, networks: list[keras.Model]) -> None:
-        """Takes over the state of new networks; what else the graph has changed is put back."""
-        for variable, value in self.first_values:
-            variable.assign(value)
-        for network, new_network in zip(self.networks, networks):
+    def start_again(self, networks: dict[float, keras.Model], seed: int) -> None:
+        """Takes over the state of new networks, to train them with this seed."""
+        for network, new_network in zip(self.networks.values(), networks.values()):
             variables = network.variables + network.optimizer.variables
             new_variables = new_network.variables + new_network.optimizer.variables
             for variable, new_variable in zip(variables, new_variables, strict=True):
                 variable.assign(new_variable)
+        self.seed.assign(seed)
+        self.step.assign(0)
+        # What draws random numbers without a seed draws the same, whichever sweep is first.
+        keras.utils.set_random_seed(0)
 
-    @tf.function(input_signature=[NUMBERS, NUMBER, NUMBER])
-    def train_epoch(self, indices: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-        """Trains every network in the order of the indices, and takes results; epochs from 1."""
-        batches = (tf.size(indices, tf.int64) + BATCH_SIZE - 1) // BATCH_SIZE
-        for batch in tf.range(batches):
-            # One batch after the other, or a layer's own random numbers would depend on timing.
-            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-            batch_indices = indices[batch * BATCH_SIZE : (batch + 1) * BATCH_SIZE]
-            images = tf.gather(self.images, batch_indices)
-            labels = tf.gather(self.labels, batch_indices)
-            self.train_batch((images, labels), seed, (epoch - 1) * batches + batch + 1)
-        return take_results(self.networks)
+    def train_step(self, positions: tf.Tensor) -> dict[str, float]:
+        """Trains all networks on the images at these positions in the epoch's order: int64 [n]."""
+        indices = tf.gather(self.order, positions)
+        batch = tf.gather(self.data.images, indices), tf.gather(self.data.labels, indices)
+        self.step.assign_add(1)
+        # Read here, once for all networks, so that their random numbers are drawn once, too.
+        seed = self.seed.read_value()
+        step = self.step.read_value()
+        for network in self.networks.values():
+            with PairedDropout.share_numbers(seed, step, batch_size=tf.size(indices)):
+                network.train_step(batch)
+        return self.no_results
 
-    @tf.autograph.experimental.do_not_convert
-    def train_batch(self, batch: tuple, seed: tf.Tensor, step: tf.Tensor) -> None:
-        """Takes a training step with every network: images and labels; steps count from 1."""
-        PairedDropout.batch_size = tf.size(batch[1])
-        for network in self.networks:
-            # Seeds of sweeps end at 2**31, so no two calls in a run draw the same numbers.
-            PairedDropout.seeds = (
-                tf.stack([seed + 2**31 * call, 4 * step + 1]) for call in itertools.count()
-            )
-            network.train_step(batch)
-        PairedDropout.seeds = None
+    def test_step(self, indices: tf.Tensor) -> dict[str, float]:
+        """Evaluates all networks on the images with these indices, with dropout off: int64 [n]."""
+        batch = tf.gather(self.data.images, indices), tf.gather(self.data.labels, indices)
+        for network in self.networks.values():
+            network.test_step(batch)
+        return self.no_results
 
-    @tf.function(input_signature=[IMAGES, NUMBERS])
-    def test_epoch(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Evaluates every network on these images, with dropout off, and takes results."""
-        for start in tf.range(0, tf.size(labels, tf.int64), BATCH_SIZE):
-            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-            batch_images = images[start : start + BATCH_SIZE]
-            batch_images = tf.ensure_shape(batch_images, [None, *self.images.shape[1:]])
-            batch_labels = labels[start : start + BATCH_SIZE]
-            for network in self.networks:
-                test_step = tf.autograph.experimental.do_not_convert(network.test_step)
-                test_step((batch_images, batch_labels))
-        return take_results(self.networks)
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        """The metrics of all networks; Keras resets them before each epoch."""
+        return [metric for network in self.networks.values() for metric in network.metrics]
 
-
-# What comes out: HISTORY by normalization, seed, rate and epoch; FINAL after the last epoch
-HISTORY = np.dtype([(name, float) for name in ("accuracy", "val_accuracy", "loss", "val_loss")])
-FINAL_NAMES = ["accuracy", "accuracy_dropout_off", "val_accuracy", "val_loss"]
-FINAL = np.dtype([(name, float) for name in FINAL_NAMES])
-Results = tuple[np.ndarray, np.ndarray]  # the two of them
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        """Returns the results of all networks; "accuracy_0.1" is the accuracy of rate 0.1."""
+        results = {}
+        for rate, network in self.networks.items():
+            for name, value in network.get_metrics_result().items():
+                results[f"{name}_{rate}"] = value
+        return results
 
 
-def train_sweep(sweep: Sweep, seed: int, rates: list[float], data: list[tf.Tensor]) -> Results:
-    """Trains a sweep, and prints validation accuracies in a row for each epoch.
+class EachEpoch(keras.callbacks.Callback):
+    """Shuffles the training images before each epoch, and prints a row of the table after it."""
 
-    Returns HISTORY [rates, epochs] and FINAL [rates].
-    """
-    train_images, train_labels, test_images, test_labels = data
-    print("epoch" + "".join(f" {rate:>5}" for rate in rates) + " seconds")
-    history = np.zeros([len(rates), EPOCHS], HISTORY)
-    for epoch in range(1, EPOCHS + 1):
-        started = time.monotonic()
-        indices = np.random.default_rng([seed, epoch]).permutation(len(train_images))
-        loss, accuracy = sweep.train_epoch(indices, seed, epoch).numpy()
-        val_loss, val_accuracy = sweep.test_epoch(test_images, test_labels).numpy()
-        history[:, epoch - 1] = list(zip(accuracy, val_accuracy, loss, val_loss))
-        cells = "".join(f" {100 * value:>5.2f}" for value in history["val_accuracy"][:, epoch - 1])
-        print(f"{epoch:>5}{cells} {time.monotonic() - started:>7.1f}", flush=True)
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.started = time.monotonic()
+        random = np.random.default_rng([int(self.model.seed), epoch + 1])
+        self.model.order.assign(random.permutation(self.model.data.training_size))
 
-    for network in sweep.networks:  # as at the end of Keras's fit: averaged weights now count
-        network.optimizer.finalize_variable_values(network.trainable_variables)
-    _, accuracy_dropout_off = sweep.test_epoch(train_images, train_labels).numpy()
-    val_loss, val_accuracy = sweep.test_epoch(test_images, test_labels).numpy()
-    final = zip(accuracy, accuracy_dropout_off, val_accuracy, val_loss)
-    return history, np.array(list(final), FINAL)
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        accuracies = [100 * logs[f"val_accuracy_{rate}"] for rate in self.model.networks]
+        cells = "".join(f" {accuracy:>5.2f}" for accuracy in accuracies)
+        print(f"{epoch + 1:>5}{cells} {time.monotonic() - self.started:>7.1f}", flush=True)
 
 
-def run_sweeps(digest: str | None, rates: list[float], data: list[tf.Tensor]) -> Results:
-    """Trains all sweeps that are not on record under this digest; returns HISTORY and FINAL."""
-    image_shape = tuple(data[0].shape[1:])
-    classes = int(data[1].numpy().max()) + 1
+def make_batches(first: int, end: int) -> tf.data.Dataset:
+    """Returns the numbers from first to below end in batches, int64 [up to BATCH_SIZE]."""
+    options = tf.data.Options()
+    options.autotune.enabled = False  # or fit may wait for its thread at the end, for seconds
+    return tf.data.Dataset.range(first, end).batch(BATCH_SIZE).with_options(options)
+
+
+def train_sweep(sweep: Sweep) -> dict[str, np.ndarray]:
+    """Trains a sweep, prints a row for each epoch, and returns its results: [rates, epochs]."""
+    training = make_batches(0, sweep.data.training_size)
+    validation = make_batches(sweep.data.training_size, len(sweep.data.labels))
+    callbacks = [EachEpoch()]  # others of Keras's can stand here, too, such as a CSVLogger
+    print("epoch" + "".join(f" {rate:>5}" for rate in sweep.networks) + " seconds")
+    options = {"epochs": EPOCHS, "callbacks": callbacks, "shuffle": False, "verbose": 0}
+    history = sweep.fit(training, validation_data=validation, **options).history
+    dropout_off = sweep.evaluate(training, return_dict=True, verbose=0)
+    results = {name: np.full([len(sweep.networks), EPOCHS], np.nan) for name in RESULT_NAMES}
+    for index, rate in enumerate(sweep.networks):
+        for name in RESULT_NAMES[:4]:
+            values = history[f"{name}_{rate}"]
+            results[name][index, : len(values)] = values  # fewer where a callback has ended it
+        results["accuracy_dropout_off"][index, len(values) - 1] = dropout_off[f"accuracy_{rate}"]
+    return results
+
+
+def run_sweeps(rates: list[float], data: "Data", results: dict, record: Path) -> dict:
+    """Trains what the results lack, and records it; returns the last trained networks by rate."""
     for normalization in NORMALIZATIONS:  # what cannot be built ends the run here
-        build_network(normalization, rates[-1], image_shape, classes).summary()
-    history = np.zeros([len(NORMALIZATIONS), len(SEEDS), len(rates), EPOCHS], HISTORY)
-    final = np.zeros(history.shape[:-1], FINAL)
-    for row, normalization in enumerate(NORMALIZATIONS):
-        sweep = None
-        for column, seed in enumerate(SEEDS):
-            print(f"\nValidation accuracy in %, normalization {normalization}, seed {seed}")
-            record = record_path(digest, row, column)
-            results = read_record(record)
-            if results is None:
-                networks = build_networks(normalization, seed, rates, image_shape, classes)
-                sweep = sweep or Sweep(networks, *data[:2])
-                sweep.start_again(networks)
-                results = train_sweep(sweep, seed, rates, data)
-                if digest:
-                    buffer = io.BytesIO()
-                    np.savez(buffer, history=results[0], final=results[1])
-                    write_file(record.name, buffer.getvalue())
-            history[row, column], final[row, column] = results
-    return history, final
+        build_network(normalization, rates[-1], data.image_shape, data.classes).summary()
+    sweep = None
+    indices = list(np.ndindex(len(NORMALIZATIONS), len(SEEDS)))
+    for number, index in enumerate(indices, start=1):
+        normalization = NORMALIZATIONS[index[0]]
+        seed = SEEDS[index[1]]
+        title = f"normalization {normalization or 'none'}, seed {seed}, validation accuracy in %"
+        print(f"\nSweep {number} of {len(indices)}: {title}")
+        if not np.isnan(results["accuracy"][index]).all():
+            print("Trained before the run was interrupted.")
+            continue
+        networks = build_networks(normalization, seed, rates, data)
+        if sweep is None or seed == SEEDS[0]:
+            sweep = Sweep(networks, data)
+        sweep.start_again(networks, seed)
+        for name, values in train_sweep(sweep).items():
+            results[name][index] = values
+        buffer = io.BytesIO()
+        np.savez(buffer, **results)
+        write_file(record.name, buffer.getvalue())
+    return dict(sweep.networks) if sweep else {}
 
 
 # Main
-def main(script: bytes | None = None) -> None:
+def main() -> dict[float, keras.Model]:
     """Trains what the constants describe, and writes what comes out.
 
-    With the content of the script, a run that was interrupted continues where it stopped.
+    Returns the last sweep's trained networks by rate; none where all sweeps were on record.
     """
     check_constants()
+    global LEARNING_RATE
+    LEARNING_RATE = float(LEARNING_RATE)  # Keras takes no whole number
     if hasattr(sys.stdout, "reconfigure"):  # it has not in a notebook
         sys.stdout.reconfigure(errors="backslashreplace")  # for what a terminal cannot show
-    data_name, data = load_data()
-    # Is there room?
-    write_file(".network_dropout_trial", bytes(1_000_000)).unlink(missing_ok=True)
-    print(f"{data_name}: {len(data[0])} training images, {len(data[2])} for validation")
-    rates = sorted(round(float(rate), 4) for rate in DROPOUT_RATES)
-    digest = digest_run(script, data) if script else None
-    history, final = run_sweeps(digest, rates, data)
-    write_results(data_name, rates, history, final)
-    for row, column in np.ndindex(final.shape[:2]):  # nothing is left to continue
-        record_path(digest, row, column).unlink(missing_ok=True)
+    with contextlib.suppress(RuntimeError):  # where a notebook has used TensorFlow before
+        # The matrices are too small to split: let the networks share out the cores instead.
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+    rates = round_rates()
+    shape = [len(NORMALIZATIONS), len(SEEDS), len(rates), EPOCHS]
+    results = {name: np.full(shape, np.nan) for name in RESULT_NAMES}
+    try:
+        data = load_data()
+        write_file(".network_dropout_trial", bytes(1_000_000)).unlink(missing_ok=True)  # any room?
+        record = find_record(data)
+        with contextlib.suppress(*UNREADABLE):  # there is no record, or a damaged one
+            results.update(zip(RESULT_NAMES, read_archive(record, RESULT_NAMES)))
+        networks = run_sweeps(rates, data, results, record)
+        write_results(data.name, rates, results)
+        end_record(record)
+    except KeyboardInterrupt:
+        finished = ~np.isnan(results["accuracy"]).all(axis=(2, 3))
+        advice = "run the script again, unchanged, to continue" if SCRIPT else "none is on record"
+        sys.exit(f"\nInterrupted; sweeps finished: {finished.sum()} of {finished.size}; {advice}.")
+    return networks
+
+
+# What makes it fast
+@keras.saving.register_keras_serializable("dropout_sweep")
+class PairedDropout(keras.layers.Dropout):
+    """Keras's Dropout, but in a sweep its random numbers are the same for all rates.
+
+    So what is dropped at rate 0.2 is dropped at 0.3 too, and TensorFlow draws the numbers once. It
+    is Keras's own outside of a sweep, with a `seed` or a `noise_shape`, and where the size of the
+    first axis is known, which is no batch then.
+    """
+
+    seeds = None  # while numbers are shared, an iterator: a seed for each call, int64 [2]
+    batch_size = None  # and the number of images: one tensor for all networks
+
+    @staticmethod
+    @contextlib.contextmanager
+    def share_numbers(seed: tf.Tensor, step: tf.Tensor, batch_size: tf.Tensor) -> Iterator[None]:
+        """Within it, the first call draws the numbers of this seed and step, a second its own."""
+        # Any two integers would do, if only no two calls, steps or seeds have the same.
+        PairedDropout.seeds = (
+            tf.stack([seed + 2**31 * call, 4 * step + 1]) for call in itertools.count()
+        )
+        PairedDropout.batch_size = batch_size
+        try:
+            yield
+        finally:
+            PairedDropout.seeds = None
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        is_plain = self.seed is None and self.noise_shape is None and inputs.shape[0] is None
+        if not (training and is_plain and self.seeds):
+            return super().call(inputs, training=training)
+        noise_shape = [self.batch_size, *keras.ops.shape(inputs)[1:]]
+        return tf.nn.experimental.stateless_dropout(
+            inputs, self.rate, seed=next(self.seeds), rng_alg="philox", noise_shape=noise_shape
+        )
+
+
+@keras.saving.register_keras_serializable("dropout_sweep")
+class FusedAdam(keras.optimizers.Adam):
+    """Keras's Adam (Kingma and Ba, arXiv 1412.6980), with one operation in place of a dozen.
+
+    AMSGrad, the sparse gradients of an Embedding, and other types than float32 are left to Keras.
+    """
+
+    def apply(self, grads: list, trainable_variables: list | None = None) -> None:
+        # All variables need the same powers of beta: a step computes them once.
+        step = tf.cast(self.iterations + 1, tf.float32)
+        self.beta_1_power = self.beta_1**step
+        self.beta_2_power = self.beta_2**step
+        super().apply(grads, trainable_variables)
+
+    def update_step(
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+    ) -> None:
+        if self.amsgrad or variable.dtype != tf.float32 or isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        index = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=self.beta_1_power,
+            beta2_power=self.beta_2_power,
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+@keras.saving.register_keras_serializable("dropout_sweep")
+class SharedLayerNormalization(keras.layers.Layer):
+    """Layer normalization (Ba et al., arXiv 1607.06450) over the last axis, with its scale last.
+
+    What comes before the scale is the same for all networks, and TensorFlow computes it once.
+    """
+
+    def build(self, input_shape: tuple) -> None:
+        self.gamma = self.add_weight(shape=input_shape[-1:], initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=input_shape[-1:], initializer="zeros", name="beta")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        mean, variance = tf.nn.moments(inputs, axes=[-1], keepdims=True)
+        standardized = (inputs - mean) * tf.math.rsqrt(variance + 0.001)
+        return standardized * self.gamma + self.beta
 
 
 # Statistics
+# Results by name: float [normalizations, seeds, rates, epochs], as in Keras's History. The accuracy
+# on training images with dropout off is measured after a network's last epoch alone; NaN elsewhere.
+RESULT_NAMES = ["accuracy", "val_accuracy", "loss", "val_loss", "accuracy_dropout_off"]
+MIN_SEEDS = 3  # from so many on, differences are tested
+
+
 @functools.cache
 def critical_value(seeds: int, rates: int) -> float:
-    """Returns how many standard errors make a 95 % interval that holds for all rates at once.
-
-    In 95 % of 50,000 simulated sweeps of equal rates, no difference is larger.
-    """
+    """Returns how many standard errors make a 95 % interval that holds for all rates at once."""
     random = np.random.default_rng(0)
-    largest = []
+    largest = []  # in each of 50,000 simulated runs in which dropout has no effect
     for _ in range(100):
         values = random.standard_normal([500, seeds, rates], dtype=np.float32)
         differences = values[..., 1:] - values[..., :1]
@@ -388,94 +393,80 @@ def critical_value(seeds: int, rates: int) -> float:
 def compare_with_first(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns each rate's mean difference from the first, and the half-width of its interval.
 
-    Float [seeds, rates] -> [rates] each, 0 at the first rate. Mean minus and plus half-width is a
-    95 % interval, simultaneous for all rates: Dunnett's comparison with a control (JASA 50, 1955,
-    1096-1121), each difference with a standard error of its own. The rates of a seed start from the
-    same weights and see the same batches, so the differences are taken seed by seed.
-
-    The half-width is infinite under three seeds, and where all seeds have the same difference:
-    accuracies come in steps of one image, so that says how coarse they are and not how sure.
+    Float [seeds, rates] -> [rates] each. Mean minus and plus half-width is a 95 % interval for all
+    rates at once: Dunnett's comparison with a control (JASA 50, 1955, 1096-1121), taken seed by
+    seed, since the rates of a seed share weights and batches. It is infinite under MIN_SEEDS, and
+    where all seeds have the same difference, which says how coarse accuracies are, not how sure.
     """
     seeds, rates = values.shape
     differences = values - values[:, :1]
     half_width = np.full(rates, np.inf)
-    if seeds >= 3 and rates > 1:
+    if seeds >= MIN_SEEDS and rates > 1:
         half_width = critical_value(seeds, rates) * differences.std(axis=0, ddof=1) / seeds**0.5
         half_width[np.ptp(differences, axis=0) < 1e-9] = np.inf
     half_width[0] = 0
     return differences.mean(axis=0), half_width
 
 
-def results_table(rates: list[float], history: np.ndarray, final: np.ndarray) -> str:
-    """Returns a table for one normalization: HISTORY [seeds, rates, epochs], FINAL [seeds, rates].
-
-    Means over the seeds in %, and from three seeds on differences from the first rate.
-    """
-    is_tested = len(final) > 2
-    mean, half_width = compare_with_first(100 * final["val_accuracy"])
-    by_epoch = history["val_accuracy"].mean(axis=0)  # [rates, epochs]
-    head = f"{'rate':>8}{'training':>12}{'dropout off':>12}{'validation':>12}"
-    if is_tested:
-        head += f"{'difference':>16}"
-    lines = [head]
-    for row, rate in enumerate(rates):
-        percent = [100 * final[name][:, row].mean() for name in FINAL_NAMES[:3]]
-        line = f"{rate:>8}" + "".join(f"{value:>12.2f}" for value in percent)
-        if is_tested and row > 0:
-            difference = f"{mean[row]:+.2f} ± {half_width[row]:.2f}"
-            line += f"{difference:>16}"
-        if mean[row] > half_width[row]:
-            epochs_behind = 1 + np.flatnonzero(by_epoch[row] <= by_epoch[0])
-            line += f"  better, ahead since epoch {epochs_behind.max(initial=0) + 1}"
-        if mean[row] < -half_width[row]:
-            line += "  worse"
+def results_table(rates: list[float], final: dict) -> str:
+    """Returns a table of one normalization's results after the last epoch: % [seeds, rates] each."""
+    names = ["accuracy", "accuracy_dropout_off", "val_accuracy"]
+    difference, half_width = compare_with_first(final["val_accuracy"])
+    lines = [f"{'rate':>12}{'training':>12}{'dropout off':>12}{'validation':>12}{'difference':>16}"]
+    for index, rate in enumerate(rates):
+        cells = "".join(f"{final[name][:, index].mean():>12.2f}" for name in names)
+        interval = f"{difference[index]:+.2f} ± {half_width[index]:.2f}"
+        line = f"{rate:>12}{cells}{interval:>16}"
+        if abs(difference[index]) > half_width[index]:
+            line += "  better" if difference[index] > 0 else "  worse"
         lines.append(line)
     return "\n".join(lines)
 
 
 # Figures
-ACCURACY_TICKS = [0, 30, 50, 70, 80, 90, 92, 94, 95, 96, 97, 98, 99, 99.5, 100]  # %
+# Vertical axes that give room to what is close together: label, scale, ticks
+ACCURACY_SCALE = {
+    "value": "function",
+    "functions": (lambda y: -np.log(np.maximum(100.5 - y, 0.1)), lambda y: 100.5 - np.exp(-y)),
+}
+ACCURACY_TICKS = [0, 30, 50, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 99, 99.5, 100]
+ACCURACY_AXIS = ("accuracy (%), stretched near 100", ACCURACY_SCALE, ACCURACY_TICKS)
+LOSS_SCALE = {"value": "asinh", "linear_width": 0.05}
+LOSS_AXIS = ("loss, stretched near 0", LOSS_SCALE, [0, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5])
+DIFFERENCE_SCALE = {"value": "asinh", "linear_width": 0.5}
+DIFFERENCE_TICKS = [-50, -20, -10, -5, -2, -1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
+DIFFERENCE_AXIS = ("percentage points, stretched near 0", DIFFERENCE_SCALE, DIFFERENCE_TICKS)
 
 
-def make_panels(title: str, x_label: str, measure: str) -> Figure:
-    """Returns a figure with a panel for each normalization.
-
-    Its vertical axis gives room to what is close to 100 %, or, of losses and differences, to 0.
-    """
+def make_panels(title: str, x_label: str, x_ticks: Locator, y_axis: tuple) -> Figure:
+    """Returns a figure with a panel for each normalization, all on the same axes."""
     figure = Figure(figsize=(4 + 4 * len(NORMALIZATIONS), 5), dpi=150, layout="constrained")
-    figure.suptitle(title, parse_math=False)
-    figure.subplots(1, len(NORMALIZATIONS), sharey=True)
+    figure.suptitle(title, fontsize="medium", parse_math=False)
+    figure.subplots(1, len(NORMALIZATIONS), sharex=True, sharey=True)
     for axes, normalization in zip(figure.axes, NORMALIZATIONS):
-        axes.set_title(f"normalization: {normalization}", fontsize="medium", parse_math=False)
+        name = normalization or "none"
+        axes.set_title(f"normalization: {name}", fontsize="medium", parse_math=False)
         axes.set_xlabel(x_label)
-        axes.xaxis.set_major_locator(MaxNLocator(10, integer=x_label == "epoch"))
-        axes.grid(alpha=0.3)
-    first = figure.axes[0]
-    first.set_ylabel(measure)
-    if "accuracy" in measure:
-        stretch = (lambda y: -np.log(np.maximum(100.5 - y, 0.1)), lambda y: 100.5 - np.exp(-y))
-        first.set_yscale("function", functions=stretch)
-        first.yaxis.set_major_locator(FixedLocator(ACCURACY_TICKS))
-        first.yaxis.set_minor_locator(AutoLocator())  # or a narrow axis could have no numbers
-        first.yaxis.set_minor_formatter("{x:g}")
-    else:
-        first.set_yscale("asinh", linear_width=0.05 if "loss" in measure else 0.5, base=0)
-    first.yaxis.set_major_formatter("{x:g}")
+        axes.grid(which="both", alpha=0.3)
+    y_label, scale, y_ticks = y_axis
+    axes = figure.axes[0]
+    axes.set_ylabel(y_label)
+    axes.set_yscale(**scale)
+    axes.xaxis.set(major_locator=x_ticks)
+    axes.yaxis.set(major_locator=FixedLocator(y_ticks), major_formatter="{x:g}")
+    axes.yaxis.set(minor_locator=AutoLocator(), minor_formatter="{x:g}")  # for narrow axes
     return figure
 
 
-def plot_epochs(title: str, measure: str, rates: list[float], values: np.ndarray) -> Figure:
-    """Plots values by epoch: float [normalizations, seeds, rates, epochs].
-
-    A line is the mean over the seeds, in a band of one standard deviation.
-    """
-    figure = make_panels(title, "epoch", measure)
+def plot_epochs(title: str, y_axis: tuple, rates: list[float], values: np.ndarray) -> Figure:
+    """Plots means over the seeds by epoch, in bands: [normalizations, seeds, rates, epochs]."""
+    figure = make_panels(title, "epoch", MaxNLocator(10, integer=True), y_axis)
     epochs = np.arange(1, values.shape[-1] + 1)
     colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.93, len(rates)))  # dark to light
     for axes, panel in zip(figure.axes, values):
         means = panel.mean(axis=0)
         spreads = panel.std(axis=0, ddof=1) if len(panel) > 1 else np.zeros_like(means)
-        looks = zip(rates, means, spreads, colors, itertools.cycle("ov^sD<>phd"))
+        looks = zip(rates, means, spreads, colors, itertools.cycle("ov^sD<>PX*"))
         for rate, mean, spread, color, marker in looks:
             axes.plot(epochs, mean, color=color, marker=marker, ms=4, label=f"rate {rate}")
             axes.fill_between(epochs, mean - spread, mean + spread, color=color, alpha=0.15, lw=0)
@@ -483,52 +474,57 @@ def plot_epochs(title: str, measure: str, rates: list[float], values: np.ndarray
     return figure
 
 
-def plot_differences(run: str, rates: list[float], accuracies: np.ndarray) -> Figure:
-    """Plots accuracies in % minus the first rate's: float [normalizations, seeds, rates]."""
-    bars = "bars: simultaneous 95 % intervals" if accuracies.shape[1] > 2 else "not tested"
-    title = f"{run}\nvalidation accuracy minus that of rate {rates[0]} ({bars})"
-    figure = make_panels(title, "dropout rate", "difference (percentage points)")
-    for axes, values in zip(figure.axes, accuracies):
-        level = f"rate {rates[0]}: {values[:, 0].mean():.2f} %"
-        axes.set_title(f"{axes.get_title()}\n{level}", fontsize="medium", parse_math=False)
-        axes.axhline(0, color="black", lw=1)
-        mean, half_width = compare_with_first(values)
-        half_width[np.isinf(half_width)] = np.nan  # no interval, no bar
-        axes.errorbar(rates, mean, half_width, fmt="o", capsize=3)
-    return figure
-
-
-def plot_differences_by_epoch(run: str, rates: list[float], accuracies: np.ndarray) -> Figure:
-    """Plots each rate's accuracy in % minus the first one's, by epoch.
-
-    Float [normalizations, seeds, rates, epochs]. From three seeds on, a marker stands only where an
-    interval leaves out 0.
-    """
-    is_tested = accuracies.shape[1] > 2
-    marked = "marked: its 95 % interval leaves out 0" if is_tested else "not tested"
-    title = f"{run}\nvalidation accuracy minus that of rate {rates[0]} ({marked})"
+def plot_differences(title: str, rates: list[float], accuracies: np.ndarray) -> Figure:
+    """Plots differences from the first rate: % [normalizations, seeds, rates, epochs]."""
     differences = (accuracies - accuracies[:, :, :1]).mean(axis=1, keepdims=True)  # no band
-    figure = plot_epochs(title, "difference (percentage points)", rates, differences)
+    figure = plot_epochs(title, DIFFERENCE_AXIS, rates, differences)
     for axes, values in zip(figure.axes, accuracies):
         comparisons = [compare_with_first(values[..., epoch]) for epoch in range(values.shape[-1])]
         means, half_widths = np.transpose(comparisons, (1, 2, 0))  # [rates, epochs]
         for line, mean, half_width in zip(axes.lines, means, half_widths):
-            line.set_markevery((abs(mean) > half_width) | (not is_tested))
+            is_sure = abs(mean) > half_width
+            line.set_markevery(is_sure if len(values) >= MIN_SEEDS else 1)
     return figure
 
 
-def plot_results(name: str, rates: list[float], history: np.ndarray, final: np.ndarray) -> dict:
-    """Returns the figures of HISTORY and FINAL by their names."""
-    run = f"{name}, epochs: {history.shape[-1]}, seeds: {history.shape[1]}"
-    accuracy = 100 * history["accuracy"]
-    val_accuracy = 100 * history["val_accuracy"]
-    return {
-        "accuracy": plot_epochs(run, "training accuracy (%), dropout on", rates, accuracy),
-        "val_accuracy": plot_epochs(run, "validation accuracy (%)", rates, val_accuracy),
-        "val_loss": plot_epochs(run, "validation loss", rates, history["val_loss"]),
-        "difference": plot_differences(run, rates, 100 * final["val_accuracy"]),
-        "difference_by_epoch": plot_differences_by_epoch(run, rates, val_accuracy),
+def plot_by_rate(title: str, rates: list[float], final: dict) -> Figure:
+    """Plots accuracies after the last epoch by rate: % [normalizations, seeds, rates] each."""
+    figure = make_panels(title, "dropout rate", FixedLocator(rates, nbins=12), ACCURACY_AXIS)
+    panels = zip(figure.axes, final["accuracy_dropout_off"], final["val_accuracy"])
+    for axes, training, validation in panels:
+        label = "training images,\ndropout off"
+        axes.plot(rates, training.mean(axis=0), "s--", ms=3, color="tab:gray", label=label)
+        _, half_width = compare_with_first(validation)
+        half_width[np.isinf(half_width)] = np.nan  # no interval, no bar
+        mean = validation.mean(axis=0)
+        axes.errorbar(rates, mean, half_width, fmt="o-", ms=3, capsize=3, label="validation")
+        axes.axhline(mean[0], color="black", lw=0.8, label=f"validation,\nrate {rates[0]}")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center")
+    return figure
+
+
+def plot_results(data_name: str, rates: list[float], results: dict, final: dict) -> dict:
+    """Returns the figures of results by epoch, and after the last one, by their names."""
+    run = f"{data_name}, epochs: {EPOCHS}, seeds: {len(SEEDS)}, BATCH_SIZE = {BATCH_SIZE}"
+    run += f", HIDDEN_UNITS = {HIDDEN_UNITS}, LEARNING_RATE = {LEARNING_RATE:g}"
+    lines = "means, in bands of one standard deviation" if len(SEEDS) > 1 else "one seed"
+    bars = marks = "not tested"
+    if len(SEEDS) >= MIN_SEEDS:
+        bars = "sure where a bar misses the thin line: 95 %, for all rates at once"
+        marks = "marked: its 95 % interval leaves out 0, each epoch tested by itself"
+    by_rate = f"Accuracy after the last epoch ({bars})\n{run}"
+    differences = f"Validation accuracy minus that of rate {rates[0]} ({marks})\n{run}"
+    figures = {
+        "by_rate": plot_by_rate(by_rate, rates, final),
+        "difference_by_epoch": plot_differences(differences, rates, results["val_accuracy"]),
     }
+    for name, measure, y_axis in (
+        ("accuracy", "Training accuracy, dropout on", ACCURACY_AXIS),
+        ("val_accuracy", "Validation accuracy", ACCURACY_AXIS),
+        ("val_loss", "Validation loss", LOSS_AXIS),
+    ):
+        figures[name] = plot_epochs(f"{measure} ({lines})\n{run}", y_axis, rates, results[name])
+    return figures
 
 
 # Data
@@ -537,39 +533,53 @@ IMAGE_SETS = ["mnist", "fashion_mnist", "cifar10", "cifar100"]
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 
 
-def load_data() -> tuple[str, list[tf.Tensor]]:
-    """Returns a name and four tensors: uint8 [images, *image_shape] and int64 [images], twice."""
+class Data(NamedTuple):
+    """Images with their labels: first those to train on, then those for validation."""
+
+    name: str
+    images: tf.Tensor  # uint8 [images, *image_shape]
+    labels: tf.Tensor  # int64 [images]
+    training_size: int  # how many of them are to train on
+    image_shape: tuple[int, ...]
+    classes: int
+
+
+def load_data() -> Data:
+    """Returns DATASET, or what is in DATA_FILE."""
     name, arrays = load_dataset() if DATA_FILE is None else read_data_file()
     x_train, y_train, x_test, y_test = arrays
+    print(f"{name}: {len(x_train)} training images, {len(x_test)} for validation")
     with tf.device("CPU"):  # TensorFlow gathers uint8 on no GPU, and would copy the images back
-        return name, [
-            tf.constant(x_train, tf.uint8),
-            tf.constant(y_train.reshape(-1), tf.int64),
-            tf.constant(x_test, tf.uint8),
-            tf.constant(y_test.reshape(-1), tf.int64),
-        ]
+        images = tf.constant(np.concatenate([x_train, x_test]), tf.uint8)
+        labels = tf.constant(np.concatenate([y_train, y_test]).reshape(-1), tf.int64)
+    return Data(name, images, labels, len(x_train), x_train.shape[1:], int(y_train.max()) + 1)
 
 
 def load_dataset() -> tuple[str, list[np.ndarray]]:
     """Returns a name and DATASET, through Keras's cache; drawn digits where MNIST can't be had."""
+    timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # seconds; Keras would wait for ever on a silent connection
     try:
         train, test = getattr(keras.datasets, DATASET).load_data()
         return DATASET, [*train, *test]
     except Exception as error:
         # No network: a bare Exception. A broken connection: OSError. A damaged file: ValueError.
-        is_missing = type(error) is Exception or isinstance(error, (OSError, ValueError))
-        if not is_missing or DATASET != "mnist":
+        if type(error) is not Exception and not isinstance(error, (OSError, ValueError)):
             raise
+        if DATASET != "mnist":
+            sys.exit(
+                f"DATASET is {DATASET!r}, which cannot be downloaded: {error}. Name a DATA_FILE."
+            )
         print(f"MNIST cannot be downloaded ({error}). Digits drawn from fonts stand in for it,")
         print("with other numbers; for the real ones, name an .npz of MNIST in DATA_FILE.")
     finally:
-        socket.setdefaulttimeout(None)
+        socket.setdefaulttimeout(timeout)
     return "drawn_digits", draw_digits()
 
 
 def read_archive(path: str | Path, names: list[str]) -> list[np.ndarray]:
     """Returns the arrays of an .npz file that have these names; what fails is in UNREADABLE."""
+    path = Path(path).expanduser()
     zipfile.ZipFile(path).close()  # NumPy would take what is no archive for a pickle
     with np.load(path) as archive:
         return [np.asarray(archive[name]) for name in names]
@@ -577,11 +587,10 @@ def read_archive(path: str | Path, names: list[str]) -> list[np.ndarray]:
 
 def read_data_file() -> tuple[str, list[np.ndarray]]:
     """Returns a name and the arrays of DATA_FILE, or ends the run with a sentence."""
-    path = Path(DATA_FILE).expanduser()
     try:
-        arrays = read_archive(path, ARRAY_NAMES)
+        arrays = read_archive(DATA_FILE, ARRAY_NAMES)
     except UNREADABLE as error:
-        sys.exit(f"DATA_FILE is '{path}'; it must be an .npz with {ARRAY_NAMES}: {error}.")
+        sys.exit(f"DATA_FILE is '{DATA_FILE}'; it must be an .npz with {ARRAY_NAMES}: {error}.")
     x_train, y_train, x_test, y_test = arrays
     fits = (
         all(array.dtype.kind in "iu" and array.size > 0 for array in arrays)
@@ -593,11 +602,12 @@ def read_data_file() -> tuple[str, list[np.ndarray]]:
     )
     if not fits:
         held = ", ".join(f"{array.dtype} {list(array.shape)}" for array in arrays)
-        sys.exit(
-            f"DATA_FILE is '{path}', with {held}; it must hold images of one size with pixels from "
-            "0 to 255, and for each a label from 0 up, in y_test none above those in y_train."
+        wanted = (
+            "images of one size, with whole numbers from 0 to 255 as pixels, and for each image"
         )
-    return path.stem, arrays
+        wanted += " one whole number from 0 up as its label, in y_test none above those in y_train"
+        sys.exit(f"DATA_FILE is '{DATA_FILE}', with {held}; it must hold {wanted}.")
+    return Path(DATA_FILE).stem, arrays
 
 
 @matplotlib.style.context("default")  # the same digits, whatever the user's settings
@@ -607,23 +617,21 @@ def draw_digits(train_size: int = 60_000, test_size: int = 10_000) -> list[np.nd
     Digits in Matplotlib's fonts, of several sizes, turned and noisy: uint8 [images, 28, 28].
     """
     random = np.random.default_rng(0)
-    copies = 300  # of each digit, in as many looks; the last 50 are for validation
-    side = 28  # pixels
-    sheet = Figure(figsize=(10, copies), dpi=side, facecolor="black")  # a row for each copy
-    for copy, digit in itertools.product(range(copies), range(10)):
-        x = (digit + 0.5) / 10
-        y = (copy + 0.5) / copies
+    looks = 300  # of each digit; the last 50 are for validation
+    sheet = Figure(figsize=(10, looks), dpi=28, facecolor="black")  # a row for each look
+    for look, digit in itertools.product(range(looks), range(10)):
         font = random.choice(["DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono"])
-        look = {"size": random.uniform(45, 65), "rotation": random.normal(0, 12), "color": "white"}
-        sheet.text(x, y, str(digit), family=font, ha="center", va="center", **look)
+        style = {"family": font, "size": random.uniform(45, 65), "rotation": random.normal(0, 12)}
+        style |= {"ha": "center", "va": "center", "color": "white"}
+        sheet.text((digit + 0.5) / 10, (look + 0.5) / looks, str(digit), **style)
     buffer = io.BytesIO()
     sheet.savefig(buffer, format="rgba")
-    pixels = np.frombuffer(buffer.getvalue(), np.uint8).reshape(copies, side, 10, side, 4)
-    digits = pixels[..., 0].swapaxes(1, 2)  # [copies, digits, side, side]; red will do
+    pixels = np.frombuffer(buffer.getvalue(), np.uint8).reshape(looks, 28, 10, 28, 4)
+    digits = pixels[..., 0].swapaxes(1, 2)  # [looks, digits, 28, 28]; red will do
     arrays = []
-    for size, first, end in ((train_size, 0, 250), (test_size, 250, copies)):
+    for size, first, end in ((train_size, 0, 250), (test_size, 250, looks)):
         labels = random.integers(10, size=size)
-        noise = random.integers(100, size=(size, side, side), dtype=np.uint8)
+        noise = random.integers(100, size=(size, 28, 28), dtype=np.uint8)
         arrays += [np.maximum(digits[random.integers(first, end, size), labels], noise), labels]
     return arrays
 
@@ -631,7 +639,7 @@ def draw_digits(train_size: int = 60_000, test_size: int = 10_000) -> list[np.nd
 # Files
 def write_file(name: str, content: bytes) -> Path:
     """Writes a file to FIGURES_DIR, whole or not at all, and returns its path."""
-    path = Path(FIGURES_DIR, name).expanduser()
+    path = Path(os.path.expanduser(FIGURES_DIR), name)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -645,85 +653,100 @@ def write_file(name: str, content: bytes) -> Path:
     return path
 
 
-def as_csv(rates: list[float], results: np.ndarray) -> bytes:
-    """Returns HISTORY or FINAL as CSV, with a row for each network and epoch, or each network."""
-    names = [normalization or "none" for normalization in NORMALIZATIONS]
-    keys = [names, SEEDS, rates, range(1, EPOCHS + 1)][: results.ndim]
-    key_names = ["normalization", "seed", "dropout_rate", "epoch"][: results.ndim]
+def as_csv(rates: list[float], results: dict) -> bytes:
+    """Returns the results as CSV, with a row for each network and epoch."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*key_names, *results.dtype.names])
-    for key, row in zip(itertools.product(*keys), results.reshape(-1), strict=True):
-        writer.writerow([*key, *(f"{value:.6f}" for value in row)])
+    writer.writerow(["normalization", "seed", "dropout_rate", "epoch", *results])
+    names = [normalization or "none" for normalization in NORMALIZATIONS]
+    keys = itertools.product(names, SEEDS, rates, range(1, EPOCHS + 1))
+    columns = [values.reshape(-1) for values in results.values()]
+    for key, *values in zip(keys, *columns, strict=True):
+        cells = ["" if np.isnan(value) else f"{value:.6f}" for value in values]
+        writer.writerow([*key, *cells])
     return text.getvalue().encode()
 
 
-def write_results(name: str, rates: list[float], history: np.ndarray, final: np.ndarray) -> None:
-    """Prints, plots and writes what came out: HISTORY and FINAL."""
-    for normalization, *results in zip(NORMALIZATIONS, history, final):
-        print(f"\nAccuracy in % after epoch {EPOCHS}, normalization {normalization}")
-        print(results_table(rates, *results))
-    if len(SEEDS) < 3:
+def write_results(data_name: str, rates: list[float], results: dict) -> None:
+    """Prints, plots and writes what was measured, with the script that has measured it."""
+    percent = {name: 100 * results[name] for name in results if "accuracy" in name}
+    is_last = ~np.isnan(results["accuracy_dropout_off"])  # one epoch of each network
+    final = {name: values[is_last].reshape(is_last.shape[:-1]) for name, values in percent.items()}
+    for index, normalization in enumerate(NORMALIZATIONS):
+        print(f"\nAccuracy in % after the last epoch, normalization {normalization or 'none'}")
+        print(results_table(rates, {name: values[index] for name, values in final.items()}))
+    if len(SEEDS) < MIN_SEEDS:
         print("Nothing is tested: that takes three seeds, and ten tell more: SEEDS = range(10).")
-
-    outputs = {"history.csv": as_csv(rates, history), "final.csv": as_csv(rates, final)}
-    for kind, figure in plot_results(name, rates, history, final).items():
+    contents = {"script.py": SCRIPT} if SCRIPT else {}
+    contents["history.csv"] = as_csv(rates, results)
+    for name, figure in plot_results(data_name, rates, results | percent, final).items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format=FIGURE_FORMAT)
-        outputs[f"{kind}.{FIGURE_FORMAT}"] = buffer.getvalue()
-    for kind, content in outputs.items():
-        print(f"Wrote {write_file(f'network_dropout_{name}_{kind}', content)}")
+        contents[f"{name}.{FIGURE_FORMAT}"] = buffer.getvalue()
+    for name, content in contents.items():
+        print(f"Wrote {write_file(f'network_dropout_{data_name}_{name}', content)}")
 
 
-# Records of finished sweeps, from which an interrupted run of the script continues
-def digest_run(script: bytes, data: list[tf.Tensor]) -> str:
-    """Returns a digest of what the numbers depend on: the script, the versions and the data."""
-    digest = hashlib.sha256(script)
-    digest.update(repr([tf.__version__, keras.__version__, np.__version__]).encode())
-    for tensor in data:
-        digest.update(tensor.numpy())
-    return digest.hexdigest()[:20]
+# Records, from which a run that was interrupted continues
+def find_record(data: Data) -> Path:
+    """Returns the path of this run's record, named by a digest of all that its results depend on.
+
+    These are the script, its constants (their values may come from elsewhere), versions and data.
+    Without a file of the script, the digest is another one in each run.
+    """
+    constants = [f"{name} = {value!r}" for name, value in globals().items() if name.isupper()]
+    constants = [text for text in constants if " at 0x" not in text]  # functions: new in each run
+    versions = [tf.__version__, keras.__version__, np.__version__]
+    digest = hashlib.sha256(SCRIPT or os.urandom(20))
+    digest.update(repr([constants, versions, data.images.shape, data.training_size]).encode())
+    digest.update(data.images.numpy())
+    digest.update(data.labels.numpy())
+    name = f".network_dropout_{digest.hexdigest()[:20]}.npz"
+    return Path(os.path.expanduser(FIGURES_DIR), name)
 
 
-def record_path(digest: str | None, row: int, column: int) -> Path:
-    """Returns the path of a sweep's record: row counts normalizations, column seeds."""
-    return Path(FIGURES_DIR, f".network_dropout_{digest}_{row}_{column}.npz").expanduser()
-
-
-def read_record(path: Path) -> list[np.ndarray] | None:
-    """Returns HISTORY [rates, epochs] and FINAL [rates] of a finished sweep, or None."""
-    try:
-        results = read_archive(path, ["history", "final"])
-    except UNREADABLE:  # there is none, or it is damaged
-        return None
-    print("Trained before it was interrupted: the run continues.")
-    return results
+def end_record(record: Path) -> None:
+    """Deletes the record of a finished run, and names those of others."""
+    record.unlink(missing_ok=True)
+    others = [path.name for path in sorted(record.parent.glob(".network_dropout_*.npz"))]
+    if others:
+        print(f"Runs that were not finished have left their records: {', '.join(others)}.")
 
 
 # Checks
+def round_rates() -> list[float]:
+    """Returns DROPOUT_RATES as they are trained: sorted, and 0.1 + 0.2 as 0.3."""
+    return sorted(round(float(rate), 10) for rate in DROPOUT_RATES)
+
+
+def are_numbers(values: object, kind: type, least: float, end: float) -> bool:
+    """Returns whether this is a list of different numbers, at least one, from least to below end."""
+    return (
+        isinstance(values, (list, tuple, range))
+        and all(isinstance(value, kind) and not isinstance(value, bool) for value in values)
+        and all(least <= value < end for value in values)
+        and 0 < len(values) == len(set(values))
+    )
+
+
 def check_constants() -> None:
     """Ends the run with a sentence about the first constant that holds what it must not."""
-
-    def is_number(value: object, kind: type, least: float, end: float) -> bool:
-        return isinstance(value, kind) and least <= value < end
-
-    def is_list(values: object, fits: Callable[[object], bool]) -> bool:
-        if not isinstance(values, (list, tuple, range)) or len(values) == 0:
-            return False
-        return all(fits(value) for value in values) and len(set(values)) == len(values)
-
-    rates_fit = is_list(DROPOUT_RATES, lambda rate: is_number(rate, int | float, 0, 1))
-    seeds_fit = is_list(SEEDS, lambda seed: is_number(seed, int, 0, 2**31))
-    names_fit = is_list(NORMALIZATIONS, lambda name: name in list(NORMALIZATION_LAYERS))
-    learning_rate_fits = isinstance(LEARNING_RATE, float) and 0 < LEARNING_RATE < math.inf
+    real = int | float
+    rates_fit = are_numbers(DROPOUT_RATES, real, 0, 1) and are_numbers(round_rates(), real, 0, 1)
+    names = list(NORMALIZATION_LAYERS)
+    names_fit = isinstance(NORMALIZATIONS, (list, tuple))
+    names_fit = names_fit and all(name in names for name in NORMALIZATIONS)
+    names_fit = names_fit and 0 < len(NORMALIZATIONS) == len(set(NORMALIZATIONS))
+    seeds_fit = are_numbers(SEEDS, int, 0, 2**31)
+    learning_rate_fits = are_numbers([LEARNING_RATE], real, 1e-30, np.inf)
     checks = [
         ("DROPOUT_RATES", rates_fit, "a list of different numbers from 0 to below 1"),
-        ("NORMALIZATIONS", names_fit, f"a list out of {list(NORMALIZATION_LAYERS)}"),
+        ("NORMALIZATIONS", names_fit, f"a list out of {names}"),
         ("SEEDS", seeds_fit, "a list of different whole numbers from 0 to 2147483647"),
-        ("EPOCHS", is_number(EPOCHS, int, 1, math.inf), "a whole number from 1"),
-        ("BATCH_SIZE", is_number(BATCH_SIZE, int, 1, math.inf), "a whole number from 1"),
-        ("HIDDEN_UNITS", is_number(HIDDEN_UNITS, int, 1, math.inf), "a whole number from 1"),
-        ("LEARNING_RATE", learning_rate_fits, "a float above 0"),
+        ("EPOCHS", are_numbers([EPOCHS], int, 1, np.inf), "a whole number from 1"),
+        ("BATCH_SIZE", are_numbers([BATCH_SIZE], int, 1, np.inf), "a whole number from 1"),
+        ("HIDDEN_UNITS", are_numbers([HIDDEN_UNITS], int, 1, np.inf), "a whole number from 1"),
+        ("LEARNING_RATE", learning_rate_fits, "a number above 0"),
         ("DATASET", DATASET in IMAGE_SETS, f"one of {IMAGE_SETS}"),
         ("DATA_FILE", isinstance(DATA_FILE, str | Path | None), "None or the path of a file"),
         ("FIGURES_DIR", isinstance(FIGURES_DIR, str | Path), "the path of a folder"),
@@ -734,17 +757,18 @@ def check_constants() -> None:
             sys.exit(f"{name} is {globals()[name]!r}; it must be {wanted}.")
 
 
-def check_networks(networks: list[keras.Model]) -> None:
-    """Ends the run with a sentence where networks share variables, or measure no accuracy."""
-    variables = []
-    for network in networks:
-        variables += network.variables + network.metrics_variables + network.optimizer.variables
-        if "accuracy" not in network.get_metrics_result():
-            sys.exit('build_network compiles no "accuracy"; it must have metrics=["accuracy"].')
-    if len({id(variable) for variable in variables}) < len(variables):
-        sys.exit("build_network shares layers, metrics or an optimizer; it must make new ones.")
+def check_networks(networks: dict[float, keras.Model]) -> None:
+    """Ends the run with a sentence where a network lacks a measure, or two share a variable."""
+    owners = {}
+    for rate, network in networks.items():
+        measures = list(network.get_metrics_result())
+        if not {"loss", "accuracy"} <= set(measures):
+            sys.exit(f'build_network measures {measures}; it must have metrics=["accuracy"].')
+        for variable in network.variables + network.metrics_variables + network.optimizer.variables:
+            if owners.setdefault(id(variable), rate) != rate:
+                shared = f"Two networks share {variable.path}"
+                sys.exit(f"{shared}: build_network must make layers, metrics and optimizer anew.")
 
 
 if __name__ == "__main__":
-    # Pasted into a notebook it has no file.
-    main(Path(__file__).read_bytes() if "__file__" in globals() else None)
+    networks = main()

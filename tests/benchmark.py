@@ -17,16 +17,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from conftest import RATES, edit
 
 FITS = f"""
-import sys
-import keras, numpy as np
+import sys, keras, numpy as np
 
 data = np.load(sys.argv[1])
-validation = data["x_test"], data["y_test"]
+layers = keras.layers
 for rate in {RATES}:
-    parts = [keras.Input([28, 28]), keras.layers.Flatten(), keras.layers.LayerNormalization()]
-    parts += [keras.layers.Dropout(rate), keras.layers.Dense(100, activation="tanh")]
-    model = keras.Sequential([*parts, keras.layers.Dense(10, activation="softmax")])
+    parts = [layers.Flatten(), layers.LayerNormalization(), layers.Dropout(rate)]
+    parts += [layers.Dense(100, activation="tanh"), layers.Dense(10, activation="softmax")]
+    model = keras.Sequential([keras.Input([28, 28]), *parts])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    validation = data["x_test"], data["y_test"]
     training = data["x_train"], data["y_train"]
     model.fit(*training, epochs=10, batch_size=128, validation_data=validation)
 """
@@ -44,17 +44,12 @@ def measure(name: str, script: Path, *arguments: str) -> None:
     print(f"{name:>12}{seconds:>8.1f} s{peak:>8.1f} MB", flush=True)
 
 
-def main() -> None:
+if __name__ == "__main__":
     data = str(Path(os.environ["MNIST_NPZ"]).resolve())
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        fits = folder / "fits.py"
+        fits = Path(name, "fits.py")
         fits.write_text(FITS)
-        measure("sweep", edit(folder, DATA_FILE=data))
+        measure("sweep", edit(fits.parent, DATA_FILE=data))
         measure("fits", fits, data)
-        measure("1 seed", edit(folder, DATA_FILE=data, EPOCHS=1))
-        measure("11 seeds", edit(folder, DATA_FILE=data, EPOCHS=1, SEEDS=range(11)))
-
-
-if __name__ == "__main__":
-    main()
+        measure("1 seed", edit(fits.parent, DATA_FILE=data, EPOCHS=1))
+        measure("11 seeds", edit(fits.parent, DATA_FILE=data, EPOCHS=1, SEEDS=range(11)))

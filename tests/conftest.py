@@ -13,19 +13,31 @@ import dropout_sweep
 SCRIPT = Path(dropout_sweep.__file__)
 FIGURES = SCRIPT.parent / "figures"
 SECONDS = 120  # that any process may take
-OUTPUTS = ["accuracy.png", "difference.png", "difference_by_epoch.png", "final.csv", "history.csv"]
-OUTPUTS += ["val_accuracy.png", "val_loss.png"]
+OUTPUTS = "accuracy.png by_rate.png difference_by_epoch.png history.csv script.py val_accuracy.png"
+OUTPUTS = [*OUTPUTS.split(), "val_loss.png"]
 RATES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 DEFAULTS = {"DROPOUT_RATES": RATES, "NORMALIZATIONS": ["layer"], "SEEDS": [0], "EPOCHS": 10}
 DEFAULTS |= {"BATCH_SIZE": 128, "HIDDEN_UNITS": 100, "LEARNING_RATE": 0.001, "DATASET": "mnist"}
 DEFAULTS |= {"DATA_FILE": None, "FIGURES_DIR": "figures", "FIGURE_FORMAT": "png"}
 
-# Killed after its second sweep, then, with a damaged record, continued by two at once.
-KILLED = """
+# Saved anew again and again, as soon as it has begun, with another network and with other lines.
+SAVED = """
+cp dropout_sweep.py read.py
 "$0" dropout_sweep.py &
-for _ in $(seq 1000); do ls figures/.*_0_1.npz && break; sleep 0.1; done
+until [ -d figures ]; do sleep 0.05; done
+while kill -0 $! 2>/dev/null; do
+    (echo "# saved"; sed 's/(classes, activation/(classes + 1, activation/' read.py) >dropout_sweep.py
+    sleep 0.1
+    sed '/^def build_networks/,/^# Training/d' read.py >dropout_sweep.py
+    sleep 0.1
+done
+wait $!
+"""
+# Killed in its third sweep, then continued by two at once.
+KILLED = """
+"$0" dropout_sweep.py >killed 2>&1 &
+for _ in $(seq 1000); do grep -q "Sweep 3" killed && break; sleep 0.1; done
 kill -9 $!
-for record in figures/.*_0_1.npz; do : >"$record"; done
 "$0" dropout_sweep.py >one 2>&1 &
 "$0" dropout_sweep.py >two 2>&1
 wait
@@ -48,12 +60,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "figures").iterdir()}
 
 
-def read_run(folder: Path, data: str = "mnist") -> list[np.ndarray]:
-    """Returns a run's history [normalizations, seeds, rates, epochs], and final without epochs."""
-    paths = [folder / f"network_dropout_{data}_{kind}.csv" for kind in ("history", "final")]
-    history, final = (np.genfromtxt(path, delimiter=",", names=True) for path in paths)
+def read_run(folder: Path, data: str = "mnist") -> np.ndarray:
+    """Returns a run's history: [normalizations, seeds, rates, epochs], with names."""
+    path = folder / f"network_dropout_{data}_history.csv"
+    history = np.genfromtxt(path, delimiter=",", names=True)
     shape = [len(np.unique(history[key])) for key in ("seed", "dropout_rate", "epoch")]
-    return [history.reshape(-1, *shape), final.reshape(-1, *shape[:2])]
+    return history.reshape(-1, *shape)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +92,7 @@ def runs(request, digits, tmp_path_factory) -> dict[str, tuple]:
     small |= {"NORMALIZATIONS": ["layer", None], "DATA_FILE": digits}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     started = {}
-    for name, commands in (("whole", 'exec "$0" dropout_sweep.py'), ("killed", KILLED)):
+    for name, commands in (("saved", SAVED), ("killed", KILLED)):
         folder = tmp_path_factory.mktemp(name)
         edit(folder, **small)
         command = ["sh", "-c", commands, sys.executable]

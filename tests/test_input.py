@@ -9,10 +9,10 @@ from conftest import contents
 
 import dropout_sweep as d
 
-NOT_WHOLE = [0, -1, 1.0, "10", None, [10], np.nan]
+NOT_WHOLE = [0, -1, True, 1.0, "10", None, [10], np.nan]
 WRONG = {
     "DROPOUT_RATES": [[], [1.0], [-0.1], [np.nan], ["0.1"], [[0.1]], [0, 0.0], 0.5, {0.1: 0}, None],
-    "NORMALIZATIONS": [None, "layer", [], ["group"], [["layer"]], [0]],
+    "NORMALIZATIONS": [None, "layer", [], ["group"], [["layer"]], [0], [None, None]],
     "SEEDS": [0, None, [], [-1], [0.5], ["0"], [0, 0], [2**31], [np.nan], "01"],
     **dict.fromkeys(["EPOCHS", "BATCH_SIZE", "HIDDEN_UNITS"], NOT_WHOLE),
     "LEARNING_RATE": [0, 0.0, -0.1, "0.1", None, [0.1], np.nan, np.inf],
@@ -21,12 +21,13 @@ WRONG = {
     "DATASET": ["", None, "imdb", "MNIST", ["mnist"]],
     "FIGURE_FORMAT": ["", None, "jpg", "PNG", ["png"]],
 }
+ROUNDED = {"DROPOUT_RATES": [[1 - 1e-12], [0.1 + 0.2, 0.3]]}
 X = np.arange(20 * 4 * 5, dtype=np.uint8).reshape(20, 4, 5)
 Y = np.arange(20) % 3
 ARRAYS = {"x_train": X, "y_train": Y, "x_test": X[:6], "y_test": Y[:6]}
 CHANGES = [("x_train", X[:-1]), ("y_test", Y[:5]), ("y_train", Y / 1), ("y_train", Y - 1)]
 CHANGES += [("y_test", np.full(6, 3)), ("x_test", X[:6, :, 1:]), ("x_train", X.astype(int) + 200)]
-CHANGES += [("x_test", X[:0]), ("y_test", Y[:0]), ("x_train", X.astype(object))]
+CHANGES += [("x_test", X[:0]), ("y_test", Y[:0]), ("x_train", X / 2), ("y_train", np.eye(20))]
 
 
 def refused(function, *arguments) -> str:
@@ -39,7 +40,7 @@ def refused(function, *arguments) -> str:
 
 @pytest.mark.parametrize("name", WRONG)
 def test_constants(name, monkeypatch):
-    for value in WRONG[name]:
+    for value in WRONG[name] + ROUNDED.get(name, []):
         monkeypatch.setattr(d, name, value)
         assert refused(d.main).startswith(f"{name} is {value!r}; it must be ")
 
@@ -64,15 +65,19 @@ def test_odd_data_names_and_settings_that_work(tmp_path, monkeypatch):
     monkeypatch.setitem(d.NORMALIZATION_LAYERS, strange, d.keras.layers.LayerNormalization)
     settings = {"DATA_FILE": "~/数.npz", "FIGURES_DIR": "~/figures", "NORMALIZATIONS": [strange]}
     settings |= {"SEEDS": range(2), "BATCH_SIZE": 10**9, "DROPOUT_RATES": (0.1 * 3, 0), "EPOCHS": 1}
-    for name, value in (settings | {"FIGURE_FORMAT": "svg", "LEARNING_RATE": 1.0}).items():
+    for name, value in (settings | {"FIGURE_FORMAT": "svg", "LEARNING_RATE": 1}).items():
         monkeypatch.setattr(d, name, value)
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")  # it cannot show the names
     monkeypatch.setattr(sys, "stdout", terminal)
+    damaged = tmp_path / "record.npz"
+    damaged.write_bytes(b"PK")
+    monkeypatch.setattr(d, "find_record", lambda data: damaged)
     d.main()
     files = contents(tmp_path)
-    assert len(files) == 7 and files["network_dropout_数_accuracy.svg"].startswith(b"<?xml")
-    final = files["network_dropout_数_final.csv"].decode()
-    assert final.count('"a,""b""$\n数"') == 4 and ",0.3," in final
+    assert not damaged.exists()
+    assert len(files) == 8 and files["network_dropout_数_accuracy.svg"].startswith(b"<?xml")
+    history = files["network_dropout_数_history.csv"].decode()
+    assert history.count('"a,""b""$\n数"') == 4 and ",0.3," in history
 
 
 def test_a_place_without_room_or_rights_loses_nothing(digits, tmp_path, monkeypatch):

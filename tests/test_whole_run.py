@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from code import InteractiveInterpreter
+from unittest import mock
 
 import matplotlib
 import numpy as np
@@ -14,28 +15,31 @@ from conftest import FIGURES, OUTPUTS, RATES, SCRIPT, SECONDS, contents, edit, r
 import dropout_sweep as d
 
 
-def test_files_and_tables_agree(runs):
-    folder, process = runs["whole"]
+def test_files_and_tables_agree_though_the_script_was_saved_while_it_ran(runs):
+    folder, process = runs["saved"]
     output, errors = process.communicate(timeout=SECONDS)
-    assert (process.returncode, errors) == (0, "")
+    assert process.returncode == 0 and "Error" not in errors
     files = contents(folder)
     assert sorted(files) == [f"network_dropout_digits_{name}" for name in OUTPUTS]
     assert all(f"Wrote figures/{name}\n" in output for name in files)
+    assert files["network_dropout_digits_script.py"] == (folder / "read.py").read_bytes()
     head, *rows = files["network_dropout_digits_history.csv"].decode().splitlines()
-    assert head == "normalization,seed,dropout_rate,epoch,accuracy,val_accuracy,loss,val_loss"
+    names = "accuracy,val_accuracy,loss,val_loss,accuracy_dropout_off"
+    assert head == f"normalization,seed,dropout_rate,epoch,{names}"
     sweeps = [f"{name},{seed}" for name in ("layer", "none") for seed in (0, 5, 6)]
     keys = [f"{sweep},{rate},{n}" for sweep in sweeps for rate in (0.0, 0.8) for n in (1, 2)]
-    assert [row.rsplit(",", 4)[0] for row in rows] == keys
-    history, final = read_run(folder / "figures", "digits")
-    for name in ("accuracy", "val_accuracy", "val_loss"):
-        np.testing.assert_array_equal(final[name], history[name][..., -1])
+    assert [row.rsplit(",", 5)[0] for row in rows] == keys
+    titles = [line for line in output.splitlines() if line.startswith("Sweep ")]
+    assert titles[4].startswith("Sweep 5 of 6: normalization none, seed 5,") and len(titles) == 6
+    history = read_run(folder / "figures", "digits")
     lines = [line.split() for line in output.splitlines() if line.startswith("    ")]
     progress = np.float64([line[1:3] for line in lines if line[0] in ("1", "2")])
     expected = 100 * np.moveaxis(history["val_accuracy"], 2, 3).reshape(-1, 2)
     np.testing.assert_allclose(progress, expected, 0, 0.0051)
-    table = [line for line in lines if line[0] in ("0.0", "0.8")]
-    means = 100 * final["val_accuracy"].mean(axis=1).reshape(-1)
-    np.testing.assert_allclose([float(line[3]) for line in table], means, 0, 0.0051)
+    table = np.float64([line[1:4] for line in lines if line[0] in ("0.0", "0.8")])
+    for column, name in enumerate(("accuracy", "accuracy_dropout_off", "val_accuracy")):
+        means = 100 * history[name][..., -1].mean(axis=1).reshape(-1)
+        np.testing.assert_allclose(table[:, column], means, 0, 0.0051)
 
 
 def test_killed_and_continued_by_two_at_once_to_the_same_bytes(runs):
@@ -43,98 +47,152 @@ def test_killed_and_continued_by_two_at_once_to_the_same_bytes(runs):
     process.communicate(timeout=SECONDS)
     for name in ("one", "two"):
         output = (folder / name).read_text()
-        assert "the run continues" in output and "Error" not in output
-    assert contents(folder) == contents(runs["whole"][0])
+        assert output.count("before the run was interrupted") >= 2 and "Error" not in output
+    assert contents(folder) == contents(runs["saved"][0])
 
 
-def test_a_record_counts_for_one_script_version_and_data_alone(monkeypatch):
-    data = [d.tf.zeros([2])]
-    digests = {d.digest_run(b"one", data), d.digest_run(b"two", data)}
-    digests.add(d.digest_run(b"one", [d.tf.ones([2])]))
-    monkeypatch.setattr(d.keras, "__version__", "0")
-    digests.add(d.digest_run(b"one", data))
-    assert len(digests) == 4
+def test_a_record_counts_for_one_script_its_constants_versions_and_data_alone(monkeypatch):
+    def find_record(*shape: int, value: int = 0) -> str:
+        images = d.tf.fill(shape or (2, 2), value)
+        return d.find_record(d.Data("odd", images, images, 1, (2, 2), 3)).name
+
+    records = [find_record(), find_record(value=1), find_record(4, 1)]
+    names = [(d, "EPOCHS", 7), (d, "SEEDS", range(3)), (d, "OWN", 0.1), (d.tf, "__version__", "0")]
+    names += [(d.keras, "__version__", "0"), (d, "SCRIPT", b"other"), (d, "SCRIPT", b"")]
+    for owner, name, value in names:
+        monkeypatch.setattr(owner, name, value, raising=False)
+        records.append(find_record())
+    records.append(find_record())  # without a script each run is another one
+    assert len(set(records)) == len(records) == 11
+    monkeypatch.setattr(d, "SCRIPT", b"other")
+    monkeypatch.setattr(d, "TABLE", {"own": lambda: None}, raising=False)
+    assert find_record() == records[-3]  # though functions have other addresses in each run
 
 
-def test_imported_quietly_and_with_tensorflow():
-    code = "import dropout_sweep; print(dropout_sweep.keras.backend.backend())"
+def test_interrupted_by_ctrl_c(digits, tmp_path, monkeypatch, capsys):
+    settings = {"DATA_FILE": digits, "FIGURES_DIR": str(tmp_path), "DROPOUT_RATES": [0.5]}
+    for name, value in (settings | {"SEEDS": range(3), "EPOCHS": 1}).items():
+        monkeypatch.setattr(d, name, value)
+    train_sweep = d.train_sweep
+
+    def interrupt(sweep):
+        if int(sweep.seed) == 1:
+            raise KeyboardInterrupt
+        return train_sweep(sweep)
+
+    monkeypatch.setattr(d, "train_sweep", interrupt)
+    with pytest.raises(SystemExit, match="1 of 3; run the script again, unchanged, to continue"):
+        d.main()
+    (record,) = tmp_path.glob(".network*")
+    (tmp_path / ".network_dropout_other.npz").touch()
+    monkeypatch.setattr(d, "train_sweep", train_sweep)
+    assert list(d.main()) == [0.5] and not record.exists()
+    output = capsys.readouterr().out
+    assert output.count("Trained before") == 1 and "records: .network_dropout_other.npz." in output
+    monkeypatch.setattr(d, "SCRIPT", b"")  # a notebook
+    monkeypatch.setattr(d, "load_data", mock.Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(SystemExit, match="0 of 3; none is on record"):
+        d.main()
+
+
+def test_imported_quietly_with_tensorflow_as_it_was():
+    code = "import dropout_sweep as d; threads = d.tf.config.threading;"
+    code += "print(d.keras.backend.backend(), threads.get_intra_op_parallelism_threads())"
     options = {"cwd": SCRIPT.parent, "env": os.environ | {"KERAS_BACKEND": "jax"}}
-    options |= {"stderr": subprocess.STDOUT, "text": True, "timeout": SECONDS}
-    assert subprocess.check_output([sys.executable, "-c", code], **options) == "tensorflow\n"
+    output = subprocess.check_output([sys.executable, "-c", code], **options, timeout=SECONDS)
+    assert output == b"tensorflow 0\n"
 
 
-def test_pasted_into_a_notebook(digits, tmp_path, monkeypatch):
+@pytest.mark.parametrize("file", [{}, {"__file__": "<stdin>"}])
+def test_without_a_file(file, digits, tmp_path, monkeypatch):
+    """Pasted into a notebook, or read from standard input."""
     text = edit(tmp_path, EPOCHS=1, DROPOUT_RATES=[0.5], DATA_FILE=digits).read_text()
     lines = text.splitlines(keepends=True)
     monkeypatch.setitem(linecache.cache, "<cell>", (len(text), None, lines, "<cell>"))  # IPython's
-    monkeypatch.setattr(np, "savez", None)  # there are no records
     monkeypatch.chdir(tmp_path)
-    InteractiveInterpreter({"__name__": "__main__"}).runcode(compile(text, "<cell>", "exec"))
-    assert len(contents(tmp_path)) == len(OUTPUTS)
+    names = {"__name__": "__main__", **file}
+    InteractiveInterpreter(names).runcode(compile(text, "<cell>", "exec"))
+    assert list(names["networks"]) == [0.5]
+    assert len(contents(tmp_path)) == len(OUTPUTS) - 1  # there is no script
 
 
 @pytest.fixture(params=[1, 2, 20])
-def results(request, monkeypatch) -> tuple[np.ndarray, np.ndarray, dict]:
-    """History, final and figures of so many seeds."""
-    names = ["layer", "batch", "a$b$c"]
+def results(request, monkeypatch) -> tuple[np.ndarray, dict]:
+    """History in %, but for losses, and figures of so many seeds."""
+    names = ["layer", "batch", None]
     monkeypatch.setattr(d, "NORMALIZATIONS", names)
-    history, final = (table[:, : request.param] for table in read_run(FIGURES / "thirty_epochs"))
+    monkeypatch.setattr(d, "SEEDS", range(request.param))
+    monkeypatch.setattr(d, "EPOCHS", 30)
+    history = read_run(FIGURES / "thirty_epochs")[:, : request.param]
+    history = {name: history[name] * (1 if "loss" in name else 100) for name in d.RESULT_NAMES}
+    final = {name: values[..., -1] for name, values in history.items()}
     figures = d.plot_results("a$b$c", RATES, history, final)
     for figure in figures.values():
         figure.draw_without_rendering()
-        assert f"seeds: {request.param}" in figure.get_suptitle()
-        titles = [axes.get_title().split("\n")[0] for axes in figure.axes]
-        assert titles == [f"normalization: {name}" for name in names]
-    return history, final, figures
+        assert (
+            f"a$b$c, epochs: 30, seeds: {request.param}, BATCH_SIZE = 128" in figure.get_suptitle()
+        )
+        titles = [axes.get_title() for axes in figure.axes]
+        assert titles == [f"normalization: {name}" for name in ("layer", "batch", "none")]
+        assert "stretched" in figure.axes[0].get_ylabel()
+    return history, figures
 
 
 def test_lines_are_means_in_bands_of_a_standard_deviation(results):
-    history, _, figures = results
-    columns = {"accuracy": "training", "val_accuracy": "validation", "val_loss": "validation"}
+    history, figures = results
+    columns = {"accuracy": "Training", "val_accuracy": "Validation", "val_loss": "Validation"}
     for column, word in columns.items():
-        assert word in figures[column].axes[0].get_ylabel()
-        values = history[column] * (1 if column == "val_loss" else 100)
-        for axes, panel in zip(figures[column].axes, values, strict=True):
+        title = figures[column].get_suptitle()
+        for axes, panel in zip(figures[column].axes, history[column], strict=True):
             assert [line.get_label() for line in axes.lines] == [f"rate {rate}" for rate in RATES]
             means = panel.mean(axis=0)
             np.testing.assert_allclose([line.get_ydata() for line in axes.lines], means)
             spreads = panel.std(axis=0, ddof=1) if len(panel) > 1 else 0 * means
+            assert word in title and ("one standard deviation" in title) == (len(panel) > 1)
             for band, top in zip(axes.collections, (means + spreads).max(axis=1), strict=True):
                 assert band.get_paths()[0].vertices[:, 1].max() == pytest.approx(top)
 
 
-def test_a_narrow_axis_has_numbers():
-    figure = d.plot_epochs("run", "accuracy (%)", [0.0], np.array([[[[94.2, 94.7]]]]))
-    ticks = figure.axes[0].get_yticks(minor=True)
-    assert len(ticks) > 2 and abs(ticks - 94.5).max() < 0.5
+@pytest.mark.parametrize("values", [(94.2, 94.7), (0.123, 0.134), (0.05, 97)])
+def test_every_axis_has_numbers(values):
+    for axis in (d.ACCURACY_AXIS, d.LOSS_AXIS, d.DIFFERENCE_AXIS):
+        (axes,) = d.plot_epochs("run", axis, [0.0], np.array([[[values]]])).axes
+        ticks = np.append(axes.get_yticks(), axes.get_yticks(minor=True))
+        low, high = axes.get_ylim()
+        assert ((low <= ticks) & (ticks <= high)).sum() > 3
 
 
-def test_the_difference_figures_show_what_is_sure(results):
-    history, final, figures = results
-    is_tested = final.shape[1] > 2
-    words = "95 % interval" if is_tested else "(not tested)"
-    at_the_end = figures["difference"]
-    assert words in at_the_end.get_suptitle()
-    for axes, values in zip(at_the_end.axes, 100 * final["val_accuracy"], strict=True):
-        mean, half_width = d.compare_with_first(values)
+def test_the_figures_show_what_is_sure(results):
+    history, figures = results
+    is_tested = history["accuracy"].shape[1] > 2
+    by_rate = figures["by_rate"]
+    assert ("95 %" in by_rate.get_suptitle()) == is_tested
+    panels = zip(by_rate.axes, history["accuracy_dropout_off"], history["val_accuracy"])
+    for axes, training, validation in panels:
+        assert axes.get_xticks().tolist() == RATES
+        values = validation[..., -1]
+        _, half_width = d.compare_with_first(values)
         (points, _, (bars,)) = axes.containers[0]
-        np.testing.assert_allclose(np.float64(points.get_data()), [RATES, mean])
+        np.testing.assert_allclose(np.float64(points.get_data()), [RATES, values.mean(axis=0)])
         lengths = [np.ptp(bar[:, 1]) / 2 for bar in bars.get_segments() if len(bar)]
         np.testing.assert_allclose(lengths, half_width if is_tested else [0], atol=1e-9)
-        assert axes.get_title().endswith(f"rate 0.0: {values[:, 0].mean():.2f} %")
+        np.testing.assert_allclose(axes.lines[0].get_ydata(), training[..., -1].mean(axis=0))
+        assert axes.lines[-1].get_ydata()[0] == pytest.approx(values[:, 0].mean())
     by_epoch = figures["difference_by_epoch"]
-    assert words in by_epoch.get_suptitle()
-    for axes, values in zip(by_epoch.axes, 100 * history["val_accuracy"], strict=True):
+    assert ("each epoch tested by itself" in by_epoch.get_suptitle()) == is_tested
+    assert all(("not tested" in each.get_suptitle()) != is_tested for each in (by_rate, by_epoch))
+    for axes, values in zip(by_epoch.axes, history["val_accuracy"], strict=True):
         for epoch in range(30):
             mean, half_width = d.compare_with_first(values[..., epoch])
             shown = [line.get_ydata()[epoch] for line in axes.lines]
             np.testing.assert_allclose(shown, mean, atol=1e-9)
-            marked = [line.get_markevery()[epoch] for line in axes.lines]
+            marked = [line.get_markevery() for line in axes.lines]
+            marked = np.broadcast_to(np.transpose(marked), [30, 10])[epoch]
             np.testing.assert_array_equal(marked, (abs(mean) > half_width) | (not is_tested))
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
-@pytest.mark.parametrize("failure", [None, Exception(), OSError(), ValueError(), TypeError()])
+@pytest.mark.parametrize("failure", [None, Exception("why"), OSError(), ValueError(), TypeError()])
 def test_keras_loads_the_data_or_drawn_digits_stand_in_for_mnist(name, failure, monkeypatch):
     def load_data():
         assert d.socket.getdefaulttimeout() == 30
@@ -150,8 +208,10 @@ def test_keras_loads_the_data_or_drawn_digits_stand_in_for_mnist(name, failure, 
     elif name == "mnist" and not isinstance(failure, TypeError):
         assert d.load_dataset() == ("drawn_digits", "digits")
     else:
-        with pytest.raises(type(failure)):
+        expected = TypeError if isinstance(failure, TypeError) else SystemExit
+        with pytest.raises(expected) as caught:
             d.load_dataset()
+        assert expected is TypeError or "DATASET is 'cifar10'" in caught.value.code
     assert d.socket.getdefaulttimeout() is None
 
 
@@ -166,10 +226,12 @@ def test_drawn_digits_are_the_same_under_every_setting_and_can_be_learned(digits
 
 
 @pytest.mark.skipif("MNIST_NPZ" not in os.environ, reason="MNIST_NPZ names no file")
-def test_mnist_gives_the_committed_numbers(monkeypatch):
+def test_mnist_gives_the_committed_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(d, "DATA_FILE", os.environ["MNIST_NPZ"])
     monkeypatch.setattr(d, "EPOCHS", 1)
-    history, _ = d.run_sweeps(None, [0.0, 0.3, 0.9], d.load_data()[1])
-    committed = read_run(FIGURES / "thirty_epochs")[0][0, 0, [0, 3, 9], 0]
-    for name in d.HISTORY.names:
-        np.testing.assert_allclose(history[name][0, 0, :, 0], committed[name], atol=0.004)
+    sweep = d.Sweep(d.build_networks("layer", 0, [0.0, 0.3, 0.9], data := d.load_data()), data)
+    sweep.start_again(sweep.networks, 0)
+    results = d.train_sweep(sweep)
+    committed = read_run(FIGURES / "thirty_epochs")[0, 0, [0, 3, 9], 0]
+    for name in d.RESULT_NAMES[:4]:
+        np.testing.assert_allclose(results[name][:, 0], committed[name], atol=0.004)
