@@ -45,7 +45,6 @@ from typing import NamedTuple
 SCRIPT_PATH = Path(globals().get("__file__", ""))
 SCRIPT = SCRIPT_PATH.read_bytes() if SCRIPT_PATH.is_file() else b""
 os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors, no notes and warnings
 
 import keras
 import matplotlib.style
@@ -99,7 +98,6 @@ def build_networks(normalization: str | None, seed: int, rates: list[float], dat
         keras.utils.set_random_seed(seed)
         network = build_network(normalization, rate, data.image_shape, data.classes)
         network.test_step(blank_batch)  # makes what Keras makes at a first step, such as metrics
-        network.reset_metrics()
         network.optimizer.build(network.trainable_variables)
         networks[rate] = network
     # At rate 0.0 a Dropout takes no random number, so the same seed gives the layers behind it other
@@ -215,7 +213,7 @@ def train_sweep(sweep: Sweep) -> dict[str, np.ndarray]:
     dropout_off = sweep.evaluate(training, return_dict=True, verbose=0)
     results = {name: np.full([len(sweep.networks), EPOCHS], np.nan) for name in RESULT_NAMES}
     for index, rate in enumerate(sweep.networks):
-        for name in RESULT_NAMES[:4]:
+        for name in ("accuracy", "val_accuracy", "loss", "val_loss"):
             values = history[f"{name}_{rate}"]
             results[name][index, : len(values)] = values  # fewer where a callback has ended it
         results["accuracy_dropout_off"][index, len(values) - 1] = dropout_off[f"accuracy_{rate}"]
@@ -294,19 +292,17 @@ class PairedDropout(keras.layers.Dropout):
     seeds = None  # while numbers are shared, an iterator: a seed for each call, int64 [2]
     batch_size = None  # and the number of images: one tensor for all networks
 
-    @staticmethod
+    @classmethod
     @contextlib.contextmanager
-    def share_numbers(seed: tf.Tensor, step: tf.Tensor, batch_size: tf.Tensor) -> Iterator[None]:
-        """Within it, the first call draws the numbers of this seed and step, a second its own."""
+    def share_numbers(cls, seed: tf.Tensor, step: tf.Tensor, batch_size: tf.Tensor) -> Iterator:
+        """Within it, all networks' first calls draw the same numbers, their second calls others."""
         # Any two integers would do, if only no two calls, steps or seeds have the same.
-        PairedDropout.seeds = (
-            tf.stack([seed + 2**31 * call, 4 * step + 1]) for call in itertools.count()
-        )
-        PairedDropout.batch_size = batch_size
+        cls.seeds = (tf.stack([seed + 2**31 * call, 4 * step + 1]) for call in itertools.count())
+        cls.batch_size = batch_size
         try:
             yield
         finally:
-            PairedDropout.seeds = None
+            cls.seeds = None
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         is_plain = self.seed is None and self.noise_shape is None and inputs.shape[0] is None
@@ -444,8 +440,7 @@ def make_panels(title: str, x_label: str, x_ticks: Locator, y_axis: tuple) -> Fi
     figure.suptitle(title, fontsize="medium", parse_math=False)
     figure.subplots(1, len(NORMALIZATIONS), sharex=True, sharey=True)
     for axes, normalization in zip(figure.axes, NORMALIZATIONS):
-        name = normalization or "none"
-        axes.set_title(f"normalization: {name}", fontsize="medium", parse_math=False)
+        axes.set_title(f"normalization: {normalization or 'none'}", parse_math=False)
         axes.set_xlabel(x_label)
         axes.grid(which="both", alpha=0.3)
     y_label, scale, y_ticks = y_axis
@@ -508,10 +503,9 @@ def plot_results(data_name: str, rates: list[float], results: dict, final: dict)
     run = f"{data_name}, epochs: {EPOCHS}, seeds: {len(SEEDS)}, BATCH_SIZE = {BATCH_SIZE}"
     run += f", HIDDEN_UNITS = {HIDDEN_UNITS}, LEARNING_RATE = {LEARNING_RATE:g}"
     lines = "means, in bands of one standard deviation" if len(SEEDS) > 1 else "one seed"
-    bars = marks = "not tested"
-    if len(SEEDS) >= MIN_SEEDS:
-        bars = "sure where a bar misses the thin line: 95 %, for all rates at once"
-        marks = "marked: its 95 % interval leaves out 0, each epoch tested by itself"
+    tested = len(SEEDS) >= MIN_SEEDS
+    bars = "sure where a bar misses the line: 95 %, all rates at once" if tested else "not tested"
+    marks = "marked: 95 % sure, each epoch tested by itself" if tested else "not tested"
     by_rate = f"Accuracy after the last epoch ({bars})\n{run}"
     differences = f"Validation accuracy minus that of rate {rates[0]} ({marks})\n{run}"
     figures = {
@@ -660,8 +654,7 @@ def as_csv(rates: list[float], results: dict) -> bytes:
     writer.writerow(["normalization", "seed", "dropout_rate", "epoch", *results])
     names = [normalization or "none" for normalization in NORMALIZATIONS]
     keys = itertools.product(names, SEEDS, rates, range(1, EPOCHS + 1))
-    columns = [values.reshape(-1) for values in results.values()]
-    for key, *values in zip(keys, *columns, strict=True):
+    for key, *values in zip(keys, *map(np.ravel, results.values()), strict=True):
         cells = ["" if np.isnan(value) else f"{value:.6f}" for value in values]
         writer.writerow([*key, *cells])
     return text.getvalue().encode()
@@ -695,22 +688,22 @@ def find_record(data: Data) -> Path:
     Without a file of the script, the digest is another one in each run.
     """
     constants = [f"{name} = {value!r}" for name, value in globals().items() if name.isupper()]
-    constants = [text for text in constants if " at 0x" not in text]  # functions: new in each run
+    # A function, which stands in the script, has another address in each run.
+    constants = [text for text in constants if "<function" not in text]
     versions = [tf.__version__, keras.__version__, np.__version__]
     digest = hashlib.sha256(SCRIPT or os.urandom(20))
     digest.update(repr([constants, versions, data.images.shape, data.training_size]).encode())
     digest.update(data.images.numpy())
     digest.update(data.labels.numpy())
-    name = f".network_dropout_{digest.hexdigest()[:20]}.npz"
-    return Path(os.path.expanduser(FIGURES_DIR), name)
+    return Path(os.path.expanduser(FIGURES_DIR), f".network_dropout_{digest.hexdigest()[:20]}.npz")
 
 
 def end_record(record: Path) -> None:
-    """Deletes the record of a finished run, and names those of others."""
+    """Deletes the record of a finished run, and names those of other runs, for their owner."""
     record.unlink(missing_ok=True)
     others = [path.name for path in sorted(record.parent.glob(".network_dropout_*.npz"))]
     if others:
-        print(f"Runs that were not finished have left their records: {', '.join(others)}.")
+        print(f"Other runs have not finished; their records are still here: {', '.join(others)}")
 
 
 # Checks

@@ -1,6 +1,6 @@
 """No test: how fast is the sweep, and how much memory does it take?
 
-    MNIST_NPZ=mnist.npz python tests/benchmark.py
+    MNIST_NPZ=mnist.npz PYTHONPATH=. python tests/benchmark.py
 
 Runs a default sweep, one `fit` for every rate, and an epoch with 1 and with 11 seeds.
 """
@@ -11,8 +11,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from conftest import RATES, edit
 

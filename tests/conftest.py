@@ -20,16 +20,13 @@ DEFAULTS = {"DROPOUT_RATES": RATES, "NORMALIZATIONS": ["layer"], "SEEDS": [0], "
 DEFAULTS |= {"BATCH_SIZE": 128, "HIDDEN_UNITS": 100, "LEARNING_RATE": 0.001, "DATASET": "mnist"}
 DEFAULTS |= {"DATA_FILE": None, "FIGURES_DIR": "figures", "FIGURE_FORMAT": "png"}
 
-# Saved anew again and again, as soon as it has begun, with another network and with other lines.
+# Saved again and again as soon as it has begun, with one more line on top each time.
 SAVED = """
 cp dropout_sweep.py read.py
 "$0" dropout_sweep.py &
 until [ -d figures ]; do sleep 0.05; done
 while kill -0 $! 2>/dev/null; do
-    (echo "# saved"; sed 's/(classes, activation/(classes + 1, activation/' read.py) >dropout_sweep.py
-    sleep 0.1
-    sed '/^def build_networks/,/^# Training/d' read.py >dropout_sweep.py
-    sleep 0.1
+    n=$((n + 1)); (seq $n; cat read.py) >dropout_sweep.py; sleep 0.1
 done
 wait $!
 """
@@ -88,7 +85,7 @@ def runs(request, digits, tmp_path_factory) -> dict[str, tuple]:
     """The runs that the last tests look at, started before the first if any of these is chosen."""
     if not any(item.path.name == "test_whole_run.py" for item in request.session.items):
         return {}
-    small = {"DROPOUT_RATES": (0.8, 0), "SEEDS": [0, 5, 6], "EPOCHS": 2, "HIDDEN_UNITS": 8}
+    small = {"DROPOUT_RATES": (0.8, 0), "SEEDS": [0, 5], "EPOCHS": 2, "HIDDEN_UNITS": 8}
     small |= {"NORMALIZATIONS": ["layer", None], "DATA_FILE": digits}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     started = {}

@@ -11,7 +11,7 @@ import dropout_sweep as d
 
 NOT_WHOLE = [0, -1, True, 1.0, "10", None, [10], np.nan]
 WRONG = {
-    "DROPOUT_RATES": [[], [1.0], [-0.1], [np.nan], ["0.1"], [[0.1]], [0, 0.0], 0.5, {0.1: 0}, None],
+    "DROPOUT_RATES": [[], [1.0], [1 - 1e-12], [-0.1], [np.nan], [[0.1]], [0.1 + 0.2, 0.3], None],
     "NORMALIZATIONS": [None, "layer", [], ["group"], [["layer"]], [0], [None, None]],
     "SEEDS": [0, None, [], [-1], [0.5], ["0"], [0, 0], [2**31], [np.nan], "01"],
     **dict.fromkeys(["EPOCHS", "BATCH_SIZE", "HIDDEN_UNITS"], NOT_WHOLE),
@@ -21,7 +21,6 @@ WRONG = {
     "DATASET": ["", None, "imdb", "MNIST", ["mnist"]],
     "FIGURE_FORMAT": ["", None, "jpg", "PNG", ["png"]],
 }
-ROUNDED = {"DROPOUT_RATES": [[1 - 1e-12], [0.1 + 0.2, 0.3]]}
 X = np.arange(20 * 4 * 5, dtype=np.uint8).reshape(20, 4, 5)
 Y = np.arange(20) % 3
 ARRAYS = {"x_train": X, "y_train": Y, "x_test": X[:6], "y_test": Y[:6]}
@@ -40,7 +39,7 @@ def refused(function, *arguments) -> str:
 
 @pytest.mark.parametrize("name", WRONG)
 def test_constants(name, monkeypatch):
-    for value in WRONG[name] + ROUNDED.get(name, []):
+    for value in WRONG[name]:
         monkeypatch.setattr(d, name, value)
         assert refused(d.main).startswith(f"{name} is {value!r}; it must be ")
 
@@ -64,7 +63,7 @@ def test_odd_data_names_and_settings_that_work(tmp_path, monkeypatch):
     strange = 'a,"b"$\n数'
     monkeypatch.setitem(d.NORMALIZATION_LAYERS, strange, d.keras.layers.LayerNormalization)
     settings = {"DATA_FILE": "~/数.npz", "FIGURES_DIR": "~/figures", "NORMALIZATIONS": [strange]}
-    settings |= {"SEEDS": range(2), "BATCH_SIZE": 10**9, "DROPOUT_RATES": (0.1 * 3, 0), "EPOCHS": 1}
+    settings |= {"SEEDS": range(1), "BATCH_SIZE": 10**9, "DROPOUT_RATES": (0.1 * 3, 0), "EPOCHS": 1}
     for name, value in (settings | {"FIGURE_FORMAT": "svg", "LEARNING_RATE": 1}).items():
         monkeypatch.setattr(d, name, value)
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")  # it cannot show the names
@@ -77,7 +76,7 @@ def test_odd_data_names_and_settings_that_work(tmp_path, monkeypatch):
     assert not damaged.exists()
     assert len(files) == 8 and files["network_dropout_数_accuracy.svg"].startswith(b"<?xml")
     history = files["network_dropout_数_history.csv"].decode()
-    assert history.count('"a,""b""$\n数"') == 4 and ",0.3," in history
+    assert history.count('"a,""b""$\n数"') == 2 and ",0.3," in history
 
 
 def test_a_place_without_room_or_rights_loses_nothing(digits, tmp_path, monkeypatch):

@@ -52,8 +52,6 @@ def falls(history: np.ndarray) -> int:
 # Epochs from which the means of rates 0.2 to 0.5 stay above that of rate 0.0.
 MEANS = ACCURACIES[0].mean(axis=0)
 CROSSINGS = [f"{np.flatnonzero(mean <= MEANS[0]).max() + 2}" for mean in MEANS[2:6]]
-# Epochs in which a rate on the hidden layer is better than none.
-BETTER = [max(verdicts(ACCURACIES[3, ..., epoch])) > 0 for epoch in range(30)]
 # Gain of the rate that ten seeds pick as the best, in these seeds and in the others.
 PICKED = LATE[0, :10].mean(axis=0).argmax()
 PICKED_GAINS = (LATE[0, :, PICKED] - LATE[0, :, 0]).reshape(2, 10).mean(axis=1)
@@ -63,29 +61,28 @@ CLAIMS = [
     ["0.2", "0.3", "0.4", "0.5", *CROSSINGS],
     ["0.2", *gain(AFTER_1, 0.2), "0.5", *gain(AFTER_1, 0.5)],
     ["0.2", *gain(AFTER_10, 0.2), "0.4", *gain(LATE[0], 0.4)],
-    [level(LATE[0], 0.0), "0.4", *gain(LATE[0], 0.4), *gain(AFTER_10, 0.2)],
-    [level(LATE[1], 0.0), "0.4", *gain(LATE[1], 0.4), *gain(ACCURACIES[1, ..., 9], 0.2)],
-    [level(LATE[2], 0.0), "0.3", *gain(LATE[2], 0.3), *gain(ACCURACIES[2, ..., 9], 0.2)],
     [level(LATE[3], 0.0), "0.0", *gain(ACCURACIES[3, ..., 9], 0.2)],
     [f"{falls(THIRTY[0])}", f"{len(LOSS)}", "17", "0.3"],
     [*LOSSES, level(AFTER_10, 0.0), level(LATE[0], 0.0)],
     [f"{RATES[PICKED]}", *(f"{mean:.2f}" for mean in PICKED_GAINS)],
-    [f"{epoch + 1}" for epoch in np.flatnonzero(BETTER)],
 ]
+for late, accuracies, best in zip(LATE, ACCURACIES, (0.4, 0.4, 0.3)):
+    claim = [level(late, 0.0), f"{best}", *gain(late, best), *gain(accuracies[..., 9], 0.2)]
+    CLAIMS.append(claim)
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_numbers_stand_in_a_paragraph_in_this_order(claim):
     def stand(numbers: list[str]) -> bool:
         rest = iter(numbers)
-        return all(any(each in (number, number[1:]) for each in rest) for number in claim)
+        return all(any(each in (number, number.lstrip("+−")) for each in rest) for number in claim)
 
     assert any(map(stand, PARAGRAPHS))
 
 
 def test_what_the_text_says_without_numbers():
-    best = [RATES[late.mean(axis=0).argmax()] for late in LATE]
-    assert best == [0.4, 0.4, 0.3, 0.0] and falls(EPSILON[0]) == 0 and len(EPSILON[0]) == 16
+    assert LATE.mean(axis=1).argmax(axis=1).tolist() == [4, 4, 3, 0]  # the best rates
+    assert falls(EPSILON[0]) == 0 and len(EPSILON[0]) == 16
     for accuracies in ACCURACIES:
         assert verdicts(accuracies[..., 0]) == [0] + 9 * [-1]  # after one epoch all are worse
         for epoch in range(30):
@@ -96,17 +93,8 @@ def test_what_the_text_says_without_numbers():
     batch, layer, none = LATE[[1, 0, 2]].mean(axis=1)
     assert batch.max() < layer.max() < none.max() and batch[0] < layer[0] < none[0]
     assert d.compare_with_first(LATE[3])[0].max() < 0.02 and verdicts(LATE[3])[3:] == 7 * [-1]
-    for accuracies, epoch in ((ACCURACIES[0], 26), (ACCURACIES[3], 29)):  # rate 0.0 jumps
-        jumps = np.diff(accuracies.mean(axis=0))[:, epoch - 2]
-        assert jumps[0] < -0.05 and abs(jumps[2:8]).max() < 0.6 * abs(jumps[0])
-
-
-def test_how_often_a_gain_is_found():
-    random = np.random.default_rng(0)
-    means = AFTER_10.mean(axis=0)
-    for seeds, least, most in ((5, 0, 0.5), (10, 0.5, 1)):
-        sweeps = random.multivariate_normal(means, np.cov(AFTER_10.T), [200, seeds])
-        assert least < np.mean([verdicts(sweep)[2] == 1 for sweep in sweeps]) < most
+    falls_at_26 = np.diff(ACCURACIES[0, :, 0])[:, 24]
+    assert 2 <= (falls_at_26 < -0.5).sum() <= 5  # a few runs at rate 0.0
 
 
 CONVOLUTION, SAVE = re.findall(r"(?s)```(?:python)?\n(.*?)```", README)
@@ -125,8 +113,10 @@ def test_edits_of_the_network_learn(old, new, digits):
     InteractiveInterpreter(names).runcode(compile(text, "edited", "exec"))
     network = names["build_network"]("layer", 0.1, (28, 28), 10)
     data = np.load(digits)
-    network.fit(data["x_train"], data["y_train"], epochs=6, verbose=0)
-    assert network.evaluate(data["x_train"], data["y_train"], verbose=0)[1] > 0.5
+    for _ in range(20):
+        network.train_step((data["x_train"], data["y_train"]))
+    right = np.argmax(network(data["x_train"]), axis=1) == data["y_train"]
+    assert right.mean() > 0.5
 
 
 def test_a_trained_network_is_saved_by_two_lines(tmp_path, monkeypatch):
@@ -136,4 +126,7 @@ def test_a_trained_network_is_saved_by_two_lines(tmp_path, monkeypatch):
     InteractiveInterpreter(names).runcode(compile(SAVE, "saved", "exec"))
     (path,) = tmp_path.iterdir()
     loaded = keras.models.load_model(path)
-    np.testing.assert_array_equal(loaded.get_weights()[2], network.get_weights()[2])
+    images = np.zeros([9, 28, 28])
+    np.testing.assert_array_equal(loaded.predict(images), network.predict(images))
+    loaded.fit(images, np.zeros(9), verbose=0)
+    assert int(loaded.optimizer.iterations) == 1 and loaded.layers[3].rate == 0.2

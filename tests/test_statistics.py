@@ -26,15 +26,10 @@ def test_intervals_of_two_rates_are_students_t_and_those_of_ten_what_other_code_
     expected = {(3, 2): 4.303, (10, 2): 2.262, (20, 2): 2.093, (5, 10): 5.3, (20, 10): 3.04}
     values = [d.critical_value(*size) for size in expected]
     np.testing.assert_allclose(values, list(expected.values()), rtol=0.02)
-
-
-def test_where_nothing_can_be_told_apart():
-    values = np.array([[0.9, 0.8, 0.7], [0.5, 0.4, 0.31], [0.7, 0.6, 0.5]])
-    for seeds in (1, 2, 3):
-        mean, half_width = d.compare_with_first(values[:seeds])
-        np.testing.assert_allclose(mean, (values - values[:, :1])[:seeds].mean(axis=0))
-        assert half_width[:2].tolist() == [0, np.inf]  # all seeds have the same difference
-        assert half_width[2] == np.inf if seeds < 3 else 0 < half_width[2] < 1
+    _, half_width = d.compare_with_first(
+        np.array([[0.9, 0.8, 0.7], [0.5, 0.4, 0.31], [0.7, 0.6, 0.5]])
+    )
+    assert half_width[1] == np.inf and 0 < half_width[2] < 1  # all seeds have the same difference
 
 
 @pytest.mark.parametrize("seeds", [2, 9])
