@@ -122,8 +122,8 @@ class Sweep(keras.Model):
 
     def __init__(self, networks: dict[float, keras.Model], data: "Data") -> None:
         super().__init__()
-        # Each network has an optimizer of its own. Compiled without them: Keras 3.7 would else take
-        # their metrics away.
+        # Before it has the networks, since Keras 3.7 would take their metrics away. Each of these
+        # has an optimizer of its own.
         steps = len(make_batches(0, data.training_size))
         self.compile(optimizer=None, steps_per_execution=steps, jit_compile=False)
         self.networks = networks
@@ -404,19 +404,18 @@ def compare_with_first(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return differences.mean(axis=0), half_width
 
 
-def results_table(rates: list[float], final: dict) -> str:
-    """Returns a table of one normalization's results after the last epoch: % [seeds, rates] each."""
+def print_table(rates: list[float], final: dict) -> None:
+    """Prints one normalization's results after the last epoch: % [seeds, rates] each."""
     names = ["accuracy", "accuracy_dropout_off", "val_accuracy"]
     difference, half_width = compare_with_first(final["val_accuracy"])
-    lines = [f"{'rate':>12}{'training':>12}{'dropout off':>12}{'validation':>12}{'difference':>16}"]
+    print(f"{'rate':>12}{'training':>12}{'dropout off':>12}{'validation':>12}{'difference':>16}")
     for index, rate in enumerate(rates):
         cells = "".join(f"{final[name][:, index].mean():>12.2f}" for name in names)
         interval = f"{difference[index]:+.2f} ± {half_width[index]:.2f}"
         line = f"{rate:>12}{cells}{interval:>16}"
         if abs(difference[index]) > half_width[index]:
             line += "  better" if difference[index] > 0 else "  worse"
-        lines.append(line)
-    return "\n".join(lines)
+        print(line)
 
 
 # Figures
@@ -477,8 +476,7 @@ def plot_differences(title: str, rates: list[float], accuracies: np.ndarray) -> 
         comparisons = [compare_with_first(values[..., epoch]) for epoch in range(values.shape[-1])]
         means, half_widths = np.transpose(comparisons, (1, 2, 0))  # [rates, epochs]
         for line, mean, half_width in zip(axes.lines, means, half_widths):
-            is_sure = abs(mean) > half_width
-            line.set_markevery(is_sure if len(values) >= MIN_SEEDS else 1)
+            line.set_markevery(abs(mean) > half_width if len(values) >= MIN_SEEDS else 1)
     return figure
 
 
@@ -561,9 +559,7 @@ def load_dataset() -> tuple[str, list[np.ndarray]]:
         if type(error) is not Exception and not isinstance(error, (OSError, ValueError)):
             raise
         if DATASET != "mnist":
-            sys.exit(
-                f"DATASET is {DATASET!r}, which cannot be downloaded: {error}. Name a DATA_FILE."
-            )
+            sys.exit(f"DATASET is {DATASET!r}, which can't be loaded: {error}. Name a DATA_FILE.")
         print(f"MNIST cannot be downloaded ({error}). Digits drawn from fonts stand in for it,")
         print("with other numbers; for the real ones, name an .npz of MNIST in DATA_FILE.")
     finally:
@@ -571,9 +567,8 @@ def load_dataset() -> tuple[str, list[np.ndarray]]:
     return "drawn_digits", draw_digits()
 
 
-def read_archive(path: str | Path, names: list[str]) -> list[np.ndarray]:
+def read_archive(path: Path, names: list[str]) -> list[np.ndarray]:
     """Returns the arrays of an .npz file that have these names; what fails is in UNREADABLE."""
-    path = Path(path).expanduser()
     zipfile.ZipFile(path).close()  # NumPy would take what is no archive for a pickle
     with np.load(path) as archive:
         return [np.asarray(archive[name]) for name in names]
@@ -582,7 +577,7 @@ def read_archive(path: str | Path, names: list[str]) -> list[np.ndarray]:
 def read_data_file() -> tuple[str, list[np.ndarray]]:
     """Returns a name and the arrays of DATA_FILE, or ends the run with a sentence."""
     try:
-        arrays = read_archive(DATA_FILE, ARRAY_NAMES)
+        arrays = read_archive(Path(DATA_FILE).expanduser(), ARRAY_NAMES)
     except UNREADABLE as error:
         sys.exit(f"DATA_FILE is '{DATA_FILE}'; it must be an .npz with {ARRAY_NAMES}: {error}.")
     x_train, y_train, x_test, y_test = arrays
@@ -596,9 +591,7 @@ def read_data_file() -> tuple[str, list[np.ndarray]]:
     )
     if not fits:
         held = ", ".join(f"{array.dtype} {list(array.shape)}" for array in arrays)
-        wanted = (
-            "images of one size, with whole numbers from 0 to 255 as pixels, and for each image"
-        )
+        wanted = "images of one size, their pixels whole numbers from 0 to 255, and for each image"
         wanted += " one whole number from 0 up as its label, in y_test none above those in y_train"
         sys.exit(f"DATA_FILE is '{DATA_FILE}', with {held}; it must hold {wanted}.")
     return Path(DATA_FILE).stem, arrays
@@ -667,9 +660,7 @@ def write_results(data_name: str, rates: list[float], results: dict) -> None:
     final = {name: values[is_last].reshape(is_last.shape[:-1]) for name, values in percent.items()}
     for index, normalization in enumerate(NORMALIZATIONS):
         print(f"\nAccuracy in % after the last epoch, normalization {normalization or 'none'}")
-        print(results_table(rates, {name: values[index] for name, values in final.items()}))
-    if len(SEEDS) < MIN_SEEDS:
-        print("Nothing is tested: that takes three seeds, and ten tell more: SEEDS = range(10).")
+        print_table(rates, {name: values[index] for name, values in final.items()})
     contents = {"script.py": SCRIPT} if SCRIPT else {}
     contents["history.csv"] = as_csv(rates, results)
     for name, figure in plot_results(data_name, rates, results | percent, final).items():
@@ -731,7 +722,6 @@ def check_constants() -> None:
     names_fit = names_fit and all(name in names for name in NORMALIZATIONS)
     names_fit = names_fit and 0 < len(NORMALIZATIONS) == len(set(NORMALIZATIONS))
     seeds_fit = are_numbers(SEEDS, int, 0, 2**31)
-    learning_rate_fits = are_numbers([LEARNING_RATE], real, 1e-30, np.inf)
     checks = [
         ("DROPOUT_RATES", rates_fit, "a list of different numbers from 0 to below 1"),
         ("NORMALIZATIONS", names_fit, f"a list out of {names}"),
@@ -739,7 +729,7 @@ def check_constants() -> None:
         ("EPOCHS", are_numbers([EPOCHS], int, 1, np.inf), "a whole number from 1"),
         ("BATCH_SIZE", are_numbers([BATCH_SIZE], int, 1, np.inf), "a whole number from 1"),
         ("HIDDEN_UNITS", are_numbers([HIDDEN_UNITS], int, 1, np.inf), "a whole number from 1"),
-        ("LEARNING_RATE", learning_rate_fits, "a number above 0"),
+        ("LEARNING_RATE", are_numbers([LEARNING_RATE], real, 1e-30, np.inf), "a number above 0"),
         ("DATASET", DATASET in IMAGE_SETS, f"one of {IMAGE_SETS}"),
         ("DATA_FILE", isinstance(DATA_FILE, str | Path | None), "None or the path of a file"),
         ("FIGURES_DIR", isinstance(FIGURES_DIR, str | Path), "the path of a folder"),
@@ -759,8 +749,7 @@ def check_networks(networks: dict[float, keras.Model]) -> None:
             sys.exit(f'build_network measures {measures}; it must have metrics=["accuracy"].')
         for variable in network.variables + network.metrics_variables + network.optimizer.variables:
             if owners.setdefault(id(variable), rate) != rate:
-                shared = f"Two networks share {variable.path}"
-                sys.exit(f"{shared}: build_network must make layers, metrics and optimizer anew.")
+                sys.exit(f"Networks share {variable.path}; it must be made anew in build_network.")
 
 
 if __name__ == "__main__":

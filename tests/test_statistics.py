@@ -33,12 +33,13 @@ def test_intervals_of_two_rates_are_students_t_and_those_of_ten_what_other_code_
 
 
 @pytest.mark.parametrize("seeds", [2, 9])
-def test_the_table_says_what_is_better(seeds):
+def test_the_table_says_what_is_better(seeds, capsys):
     means = np.array([95, 98, 97, 95, 97, 90])  # % of validation accuracy by rate
     noise = np.random.default_rng(1).normal(scale=0.1, size=[seeds, 6])
     final = {"accuracy": 0 * noise, "accuracy_dropout_off": 0 * noise + 75}
     final["val_accuracy"] = means + noise
-    head, *rows = d.results_table(list(range(6)), final).splitlines()
+    d.print_table(list(range(6)), final)
+    head, *rows = capsys.readouterr().out.splitlines()
     assert head.split() == ["rate", "training", "dropout", "off", "validation", "difference"]
     verdicts = ["", "better", "better", "", "better", "worse"]
     for rate, (row, verdict) in enumerate(zip(rows, verdicts, strict=True)):
