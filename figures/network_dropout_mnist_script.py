@@ -37,7 +37,7 @@ import socket
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +68,8 @@ def build_network(
 
     Put any Keras model here that `fit` could train on such images and their labels, with "accuracy"
     among its metrics. It is called for each rate and seed, and must make all parts of the network
-    anew. Seeds share one graph, so they may differ in weights and random numbers alone; what draws
-    these needs a `keras.random.SeedGenerator`, as Keras's layers have.
+    anew. Seeds share one graph, so they may differ in weights and random numbers alone. A layer of
+    your own that draws these needs a `keras.random.SeedGenerator`, or they depend on other rates.
     """
     network = keras.Sequential(
         [
@@ -100,7 +100,7 @@ def build_networks(normalization: str | None, seed: int, rates: list[float], dat
         network.test_step(blank_batch)  # makes what Keras makes at a first step, such as metrics
         network.optimizer.build(network.trainable_variables)
         networks[rate] = network
-    # At rate 0.0 a Dropout takes no random number, so the same seed gives the layers behind it other
+    # At rate 0.0 Dropout takes no random number, so the same seed gives the layers behind it other
     # weights. All take those of the highest rate, but for layers whose size depends on the rate.
     last_network = networks[rates[-1]]
     for network in networks.values():
@@ -122,15 +122,15 @@ class Sweep(keras.Model):
 
     def __init__(self, networks: dict[float, keras.Model], data: "Data") -> None:
         super().__init__()
-        # Before it has the networks, since Keras 3.7 would take their metrics away. Each of these
-        # has an optimizer of its own.
         steps = len(make_batches(0, data.training_size))
+        # Before it has networks, whose metrics Keras 3.7 would take; each of them has an optimizer.
         self.compile(optimizer=None, steps_per_execution=steps, jit_compile=False)
         self.networks = networks
         self.data = data
         self.seed = tf.Variable(0, dtype=tf.int64)
         self.step = tf.Variable(0, dtype=tf.int64)
         self.order = tf.Variable(tf.range(data.training_size, dtype=tf.int64))
+        self.random_states = []  # for reset_random_numbers
         # What a step returns in place of results, for which Keras asks when the epoch is over.
         self.no_results = dict.fromkeys(self.get_metrics_result(), np.nan)
         self.built = True
@@ -145,7 +145,7 @@ class Sweep(keras.Model):
         self.seed.assign(seed)
         self.step.assign(0)
         # What draws random numbers without a seed draws the same, whichever sweep is first.
-        keras.utils.set_random_seed(0)
+        reset_random_numbers(self.random_states)
 
     def train_step(self, positions: tf.Tensor) -> dict[str, float]:
         """Trains all networks on the images at these positions in the epoch's order: int64 [n]."""
@@ -248,10 +248,7 @@ def run_sweeps(rates: list[float], data: "Data", results: dict, record: Path) ->
 
 # Main
 def main() -> dict[float, keras.Model]:
-    """Trains what the constants describe, and writes what comes out.
-
-    Returns the last sweep's trained networks by rate; none where all sweeps were on record.
-    """
+    """Runs what the constants describe, and returns the last trained networks by rate, if any."""
     check_constants()
     global LEARNING_RATE
     LEARNING_RATE = float(LEARNING_RATE)  # Keras takes no whole number
@@ -290,7 +287,6 @@ class PairedDropout(keras.layers.Dropout):
     """
 
     seeds = None  # while numbers are shared, an iterator: a seed for each call, int64 [2]
-    batch_size = None  # and the number of images: one tensor for all networks
 
     @classmethod
     @contextlib.contextmanager
@@ -366,6 +362,15 @@ class SharedLayerNormalization(keras.layers.Layer):
         return standardized * self.gamma + self.beta
 
 
+def reset_random_numbers(states: list[tf.Variable]) -> None:
+    """Sets anew what Python, NumPy, TensorFlow and `keras.random` draw without a seed."""
+    keras.utils.set_random_seed(0)
+    # Keras makes a new generator after this, but the graph of a sweep draws from the first one.
+    draw = tf.function(keras.random.uniform, autograph=False).get_concrete_function([])
+    states += draw.variables
+    states[0].assign([0, 0])
+
+
 # Statistics
 # Results by name: float [normalizations, seeds, rates, epochs], as in Keras's History. The accuracy
 # on training images with dropout off is measured after a network's last epoch alone; NaN elsewhere.
@@ -389,14 +394,14 @@ def critical_value(seeds: int, rates: int) -> float:
 def compare_with_first(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns each rate's mean difference from the first, and the half-width of its interval.
 
-    Float [seeds, rates] -> [rates] each. Mean minus and plus half-width is a 95 % interval for all
-    rates at once: Dunnett's comparison with a control (JASA 50, 1955, 1096-1121), taken seed by
-    seed, since the rates of a seed share weights and batches. It is infinite under MIN_SEEDS, and
-    where all seeds have the same difference, which says how coarse accuracies are, not how sure.
+    Float [seeds, rates, ...] -> [rates, ...] each. Mean minus and plus half-width is a 95 %
+    interval for all rates at once: Dunnett's comparison with a control (JASA 50, 1955, 1096-1121),
+    taken seed by seed, since the rates of a seed share weights and batches. It is infinite under
+    MIN_SEEDS, and where all seeds have the same difference: accuracies are coarse, not sure, then.
     """
-    seeds, rates = values.shape
+    seeds, rates = values.shape[:2]
     differences = values - values[:, :1]
-    half_width = np.full(rates, np.inf)
+    half_width = np.full(values.shape[1:], np.inf)
     if seeds >= MIN_SEEDS and rates > 1:
         half_width = critical_value(seeds, rates) * differences.std(axis=0, ddof=1) / seeds**0.5
         half_width[np.ptp(differences, axis=0) < 1e-9] = np.inf
@@ -473,9 +478,7 @@ def plot_differences(title: str, rates: list[float], accuracies: np.ndarray) -> 
     differences = (accuracies - accuracies[:, :, :1]).mean(axis=1, keepdims=True)  # no band
     figure = plot_epochs(title, DIFFERENCE_AXIS, rates, differences)
     for axes, values in zip(figure.axes, accuracies):
-        comparisons = [compare_with_first(values[..., epoch]) for epoch in range(values.shape[-1])]
-        means, half_widths = np.transpose(comparisons, (1, 2, 0))  # [rates, epochs]
-        for line, mean, half_width in zip(axes.lines, means, half_widths):
+        for line, mean, half_width in zip(axes.lines, *compare_with_first(values)):
             line.set_markevery(abs(mean) > half_width if len(values) >= MIN_SEEDS else 1)
     return figure
 
@@ -703,33 +706,33 @@ def round_rates() -> list[float]:
     return sorted(round(float(rate), 10) for rate in DROPOUT_RATES)
 
 
-def are_numbers(values: object, kind: type, least: float, end: float) -> bool:
-    """Returns whether this is a list of different numbers, at least one, from least to below end."""
-    return (
-        isinstance(values, (list, tuple, range))
-        and all(isinstance(value, kind) and not isinstance(value, bool) for value in values)
-        and all(least <= value < end for value in values)
-        and 0 < len(values) == len(set(values))
-    )
+def is_number(value: object, kind: type, least: float, end: float = np.inf) -> bool:
+    """Returns whether this is a number of that kind, from least to below end."""
+    return isinstance(value, kind) and not isinstance(value, bool) and least <= value < end
+
+
+def is_list(values: object, fits: Callable[[object], bool]) -> bool:
+    """Returns whether this is a list of different values that fit, at least one."""
+    is_full = isinstance(values, (list, tuple, range)) and len(values) > 0
+    return is_full and all(fits(value) for value in values) and len(set(values)) == len(values)
 
 
 def check_constants() -> None:
     """Ends the run with a sentence about the first constant that holds what it must not."""
     real = int | float
-    rates_fit = are_numbers(DROPOUT_RATES, real, 0, 1) and are_numbers(round_rates(), real, 0, 1)
     names = list(NORMALIZATION_LAYERS)
-    names_fit = isinstance(NORMALIZATIONS, (list, tuple))
-    names_fit = names_fit and all(name in names for name in NORMALIZATIONS)
-    names_fit = names_fit and 0 < len(NORMALIZATIONS) == len(set(NORMALIZATIONS))
-    seeds_fit = are_numbers(SEEDS, int, 0, 2**31)
+    is_rate = functools.partial(is_number, kind=real, least=0, end=1)
+    rates_fit = is_list(DROPOUT_RATES, is_rate) and is_list(round_rates(), is_rate)
+    names_fit = is_list(NORMALIZATIONS, lambda name: name in names)
+    seeds_fit = is_list(SEEDS, lambda seed: is_number(seed, int, 0, 2**31))
     checks = [
         ("DROPOUT_RATES", rates_fit, "a list of different numbers from 0 to below 1"),
         ("NORMALIZATIONS", names_fit, f"a list out of {names}"),
         ("SEEDS", seeds_fit, "a list of different whole numbers from 0 to 2147483647"),
-        ("EPOCHS", are_numbers([EPOCHS], int, 1, np.inf), "a whole number from 1"),
-        ("BATCH_SIZE", are_numbers([BATCH_SIZE], int, 1, np.inf), "a whole number from 1"),
-        ("HIDDEN_UNITS", are_numbers([HIDDEN_UNITS], int, 1, np.inf), "a whole number from 1"),
-        ("LEARNING_RATE", are_numbers([LEARNING_RATE], real, 1e-30, np.inf), "a number above 0"),
+        ("EPOCHS", is_number(EPOCHS, int, 1), "a whole number from 1"),
+        ("BATCH_SIZE", is_number(BATCH_SIZE, int, 1), "a whole number from 1"),
+        ("HIDDEN_UNITS", is_number(HIDDEN_UNITS, int, 1), "a whole number from 1"),
+        ("LEARNING_RATE", is_number(LEARNING_RATE, real, 1e-30), "a number above 0"),
         ("DATASET", DATASET in IMAGE_SETS, f"one of {IMAGE_SETS}"),
         ("DATA_FILE", isinstance(DATA_FILE, str | Path | None), "None or the path of a file"),
         ("FIGURES_DIR", isinstance(FIGURES_DIR, str | Path), "the path of a folder"),

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ WRONG = {
     "DATASET": ["", None, "imdb", "MNIST", ["mnist"]],
     "FIGURE_FORMAT": ["", None, "jpg", "PNG", ["png"]],
 }
+STRANGE = 'a,"b"$\n数'
 X = np.arange(20 * 4 * 5, dtype=np.uint8).reshape(20, 4, 5)
 Y = np.arange(20) % 3
 ARRAYS = {"x_train": X, "y_train": Y, "x_test": X[:6], "y_test": Y[:6]}
@@ -31,8 +33,7 @@ CHANGES += [("x_test", X[:0]), ("y_test", Y[:0]), ("x_train", X / 2), ("y_train"
 
 def refused(function, *arguments) -> str:
     """Returns the sentence by which the function ends the run."""
-    with pytest.raises(SystemExit) as caught:
-        function(*arguments)
+    caught = pytest.raises(SystemExit, function, *arguments)
     assert "it must" in caught.value.code and "\n" not in caught.value.code
     return caught.value.code
 
@@ -54,20 +55,17 @@ def test_data_files(tmp_path, monkeypatch):
         assert refused(d.load_data).startswith(f"DATA_FILE is '{path}'")
 
 
+@mock.patch.multiple(d, DATA_FILE="~/数.npz", FIGURES_DIR="~/figures", NORMALIZATIONS=[STRANGE])
+@mock.patch.multiple(d, SEEDS=range(1), EPOCHS=1, BATCH_SIZE=10**9, DROPOUT_RATES=(0.1 * 3, 0))
+@mock.patch.multiple(d, FIGURE_FORMAT="svg", LEARNING_RATE=1)
 def test_odd_data_names_and_settings_that_work(tmp_path, monkeypatch):
-    """Labels in a column, images of wide numbers in rows, more in a batch than there are."""
+    """Labels in a column, images as rows, a batch of more, a terminal that cannot show names."""
     monkeypatch.setenv("HOME", str(tmp_path))
     labels = {"y_train": Y[:, None].astype(">i2"), "y_test": Y[:6, None]}
     rows = np.asfortranarray(X.reshape(20, 20).astype(np.int64))
     np.savez(tmp_path / "数.npz", **labels, x_train=rows, x_test=rows[:6])
-    strange = 'a,"b"$\n数'
-    monkeypatch.setitem(d.NORMALIZATION_LAYERS, strange, d.keras.layers.LayerNormalization)
-    settings = {"DATA_FILE": "~/数.npz", "FIGURES_DIR": "~/figures", "NORMALIZATIONS": [strange]}
-    settings |= {"SEEDS": range(1), "BATCH_SIZE": 10**9, "DROPOUT_RATES": (0.1 * 3, 0), "EPOCHS": 1}
-    for name, value in (settings | {"FIGURE_FORMAT": "svg", "LEARNING_RATE": 1}).items():
-        monkeypatch.setattr(d, name, value)
-    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")  # it cannot show the names
-    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setitem(d.NORMALIZATION_LAYERS, STRANGE, d.keras.layers.LayerNormalization)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     damaged = tmp_path / "record.npz"
     damaged.write_bytes(b"PK")
     monkeypatch.setattr(d, "find_record", lambda data: damaged)
