@@ -397,7 +397,7 @@ def compare_with_first(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Float [seeds, rates, ...] -> [rates, ...] each. Mean minus and plus half-width is a 95 %
     interval for all rates at once: Dunnett's comparison with a control (JASA 50, 1955, 1096-1121),
     taken seed by seed, since the rates of a seed share weights and batches. It is infinite under
-    MIN_SEEDS, and where all seeds have the same difference: accuracies are coarse, not sure, then.
+    MIN_SEEDS, and where all seeds have the same difference: that shows how coarse accuracies are.
     """
     seeds, rates = values.shape[:2]
     differences = values - values[:, :1]
