@@ -365,7 +365,8 @@ class SharedLayerNormalization(keras.layers.Layer):
 def reset_random_numbers(states: list[tf.Variable]) -> None:
     """Sets anew what Python, NumPy, TensorFlow and `keras.random` draw without a seed."""
     keras.utils.set_random_seed(0)
-    # Keras makes a new generator after this, but the graph of a sweep draws from the first one.
+    # Keras makes a new generator after this, but the graph of a sweep draws from the first one,
+    # whose state has no public name: we find it as the variable of a graph that draws a number.
     draw = tf.function(keras.random.uniform, autograph=False).get_concrete_function([])
     states += draw.variables
     states[0].assign([0, 0])
@@ -505,8 +506,8 @@ def plot_results(data_name: str, rates: list[float], results: dict, final: dict)
     run += f", HIDDEN_UNITS = {HIDDEN_UNITS}, LEARNING_RATE = {LEARNING_RATE:g}"
     lines = "means, in bands of one standard deviation" if len(SEEDS) > 1 else "one seed"
     tested = len(SEEDS) >= MIN_SEEDS
-    bars = "sure where a bar misses the line: 95 %, all rates at once" if tested else "not tested"
-    marks = "marked: 95 % sure, each epoch tested by itself" if tested else "not tested"
+    bars = "sure where bars miss the line: 95 %, all rates at once" if tested else "too few seeds"
+    marks = "marked: 95 % sure, each epoch tested by itself" if tested else "too few seeds"
     by_rate = f"Accuracy after the last epoch ({bars})\n{run}"
     differences = f"Validation accuracy minus that of rate {rates[0]} ({marks})\n{run}"
     figures = {

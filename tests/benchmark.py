@@ -1,8 +1,6 @@
-"""No test: how fast is the sweep, and how much memory does it take?
+"""No test: `MNIST_NPZ=mnist.npz PYTHONPATH=. python tests/benchmark.py` prints seconds and memory.
 
-    MNIST_NPZ=mnist.npz PYTHONPATH=. python tests/benchmark.py
-
-Runs a default sweep, one `fit` for every rate, and an epoch with 1 and with 11 seeds.
+It runs a default sweep, one `fit` for every rate, and an epoch with 1 and with 11 seeds.
 """
 
 import os
